@@ -1,0 +1,244 @@
+"""Scaled dot-product attention and multi-head attention."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tutorial_lib.masks import align_mask, causal_mask, combine_masks
+from tutorial_lib.validation import require_positive, require_probability, require_width
+
+
+def attention_weights(
+    query: Float[Tensor, "*batch query head_dim"],
+    key: Float[Tensor, "*batch key head_dim"],
+    attn_mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "*batch query key"]:
+    r"""Say how much each query attends to each key.
+
+    .. math:: A = \operatorname{softmax}\left(\frac{Q K^\top}{\sqrt{d_k}}\right)
+
+    The softmax runs over the keys that the mask allows. A query that may attend to no key gets a
+    row of zeros.
+
+    Args:
+        query: The queries.
+        key: The keys.
+        attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
+
+    Returns:
+        Weights whose rows sum to one, or to zero where nothing may be attended to.
+
+    Raises:
+        TypeError: If ``attn_mask`` is not boolean.
+        ValueError: If the shapes do not fit together.
+
+    Source: Vaswani et al. (2017), equation 1.
+    Taught in :doc:`/notebooks/11_scaled_dot_product_attention`.
+    """
+    _require_matching(query, key)
+    # Scaling the query, not the product, keeps large scores inside float16.
+    scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
+    if attn_mask is None:
+        return scores.softmax(dim=-1)
+    allowed = align_mask(attn_mask, scores.shape)
+    empty = ~allowed.any(dim=-1, keepdim=True)
+    # An empty row would be softmax(-inf, -inf, ...) = NaN: give it any finite scores, then zeros.
+    scores = scores.masked_fill(~allowed, -math.inf).masked_fill(empty, 0.0)
+    return scores.softmax(dim=-1).masked_fill(empty, 0.0)
+
+
+def scaled_dot_product_attention(
+    query: Float[Tensor, "*batch query head_dim"],
+    key: Float[Tensor, "*batch key head_dim"],
+    value: Float[Tensor, "*batch key value_dim"],
+    attn_mask: Bool[Tensor, "..."] | None = None,
+) -> tuple[Float[Tensor, "*batch query value_dim"], Float[Tensor, "*batch query key"]]:
+    r"""Average the values, each weighted by how well its key fits the query.
+
+    .. math::
+        \operatorname{Attention}(Q, K, V)
+        = \operatorname{softmax}\left(\frac{Q K^\top}{\sqrt{d_k}}\right) V
+
+    Args:
+        query: The queries.
+        key: The keys.
+        value: The values, one for each key.
+        attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
+
+    Returns:
+        The output and the weights. A query that may attend to nothing gets zeros in both.
+
+    Raises:
+        TypeError: If ``attn_mask`` is not boolean.
+        ValueError: If the shapes do not fit together.
+
+    Source: Vaswani et al. (2017), equation 1.
+    Taught in :doc:`/notebooks/11_scaled_dot_product_attention`.
+    """
+    if value.shape[:-1] != key.shape[:-1]:
+        raise ValueError(
+            f"value must have one row for each key: key has shape {tuple(key.shape)}, "
+            f"got {tuple(value.shape)}"
+        )
+    weights = attention_weights(query, key, attn_mask)
+    return weights @ value, weights
+
+
+class MultiheadAttention(nn.Module):
+    r"""Attend several times side by side, each head in a subspace of its own.
+
+    .. math::
+        \operatorname{MultiHead}(Q, K, V) = \operatorname{concat}(h_1, \dots, h_H) W^O
+        \quad\text{with}\quad h_i = \operatorname{Attention}(Q W_i^Q, K W_i^K, V W_i^V)
+
+    Args:
+        embed_dim: Width of the queries and of the output.
+        num_heads: Number of heads; divides ``embed_dim``.
+        kdim: Width of the keys; ``embed_dim`` when left out.
+        vdim: Width of the values; ``embed_dim`` when left out.
+        bias: Whether the four projections have a bias.
+        dropout: Probability of dropping an attention weight while training.
+
+    Raises:
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``, or
+            ``dropout`` lies outside [0, 1).
+
+    Source: Vaswani et al. (2017), section 3.2.2.
+    Taught in :doc:`/notebooks/12_multi_head_attention`.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        kdim = embed_dim if kdim is None else kdim
+        vdim = embed_dim if vdim is None else vdim
+        require_positive(embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
+        require_probability(dropout=dropout)
+        if embed_dim % num_heads:
+            raise ValueError(f"num_heads must divide embed_dim={embed_dim}, got {num_heads}")
+        self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
+        self.q_proj = nn.Linear(embed_dim, embed_dim, bias=bias)
+        self.k_proj = nn.Linear(kdim, embed_dim, bias=bias)
+        self.v_proj = nn.Linear(vdim, embed_dim, bias=bias)
+        self.out_proj = nn.Linear(embed_dim, embed_dim, bias=bias)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw Xavier-uniform weights; biases start at zero."""
+        for projection in (self.q_proj, self.k_proj, self.v_proj, self.out_proj):
+            nn.init.xavier_uniform_(projection.weight)
+            if projection.bias is not None:
+                nn.init.zeros_(projection.bias)
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch query embed_dim"],
+        key: Float[Tensor, "batch key kdim"] | None = None,
+        value: Float[Tensor, "batch key vdim"] | None = None,
+        *,
+        attn_mask: Bool[Tensor, "..."] | None = None,
+        is_causal: bool = False,
+        need_weights: bool = False,
+    ) -> tuple[
+        Float[Tensor, "batch query embed_dim"], Float[Tensor, "batch heads query key"] | None
+    ]:
+        """Attend from the queries to the keys.
+
+        Args:
+            query: The queries.
+            key: The keys; the queries themselves (self-attention) when left out.
+            value: The values; the keys when left out.
+            attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
+            is_causal: Also let query i attend to keys 0..i only.
+            need_weights: Whether to return the weights, which takes the explicit path.
+
+        Returns:
+            The output, and the weights of each head (before dropout) or ``None``.
+
+        Raises:
+            TypeError: If ``attn_mask`` is not boolean.
+            ValueError: If the shapes do not fit together.
+        """
+        key = query if key is None else key
+        value = key if value is None else value
+        self._require_inputs(query, key, value)
+        if is_causal and query.shape[1] != key.shape[1]:
+            raise ValueError(
+                f"is_causal needs as many keys as queries, "
+                f"got {key.shape[1]} keys for {query.shape[1]} queries"
+            )
+        q = self._split_heads(self.q_proj(query))  # (batch, head, query, head_dim)
+        k = self._split_heads(self.k_proj(key))  # (batch, head, key, head_dim)
+        v = self._split_heads(self.v_proj(value))  # (batch, head, key, head_dim)
+        attend = self._attend_explicitly if need_weights else self._attend_fused
+        heads, weights = attend(q, k, v, attn_mask, is_causal)
+        merged = heads.transpose(1, 2).flatten(start_dim=2)  # (batch, query, embed_dim)
+        return self.out_proj(merged), weights
+
+    def _attend_explicitly(
+        self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None, is_causal: bool
+    ) -> tuple[Tensor, Tensor]:
+        if is_causal:
+            causal = causal_mask(q.shape[-2], device=q.device)
+            aligned = None if attn_mask is None else align_mask(attn_mask, (*q.shape[:-1], k.shape[-2]))
+            attn_mask = combine_masks(aligned, causal)
+        weights = attention_weights(q, k, attn_mask)
+        return F.dropout(weights, self.dropout, self.training) @ v, weights
+
+    def _attend_fused(
+        self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None, is_causal: bool
+    ) -> tuple[Tensor, None]:
+        if attn_mask is not None:
+            attn_mask = align_mask(attn_mask, (*q.shape[:-1], k.shape[-2]))
+            if is_causal:  # PyTorch takes one or the other
+                attn_mask = combine_masks(attn_mask, causal_mask(q.shape[-2], device=q.device))
+                is_causal = False
+        dropout = self.dropout if self.training else 0.0
+        heads = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=attn_mask, dropout_p=dropout, is_causal=is_causal
+        )
+        return heads, None
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        # (batch, length, embed_dim) -> (batch, head, length, head_dim)
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def _require_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        require_width(query, self.embed_dim, name="query")
+        require_width(key, self.k_proj.in_features, name="key")
+        require_width(value, self.v_proj.in_features, name="value")
+        if key.shape[0] != query.shape[0]:
+            raise ValueError(f"key must have batch {query.shape[0]} like query, got {key.shape[0]}")
+        if value.shape[:2] != key.shape[:2]:
+            raise ValueError(
+                f"value must have one row for each key: key has shape {tuple(key.shape)}, "
+                f"got {tuple(value.shape)}"
+            )
+
+    def extra_repr(self) -> str:
+        """Show the sizes when the module is printed."""
+        return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}"
+
+
+def _require_matching(query: Tensor, key: Tensor) -> None:
+    if query.ndim < 2:
+        raise ValueError(f"query must have shape (..., query, head_dim), got {tuple(query.shape)}")
+    if key.ndim != query.ndim or key.shape[:-2] != query.shape[:-2] or key.shape[-1] != query.shape[-1]:
+        wanted = (*query.shape[:-2], "key", query.shape[-1])
+        raise ValueError(
+            f"key must have shape ({', '.join(map(str, wanted))}) to fit query "
+            f"{tuple(query.shape)}, got {tuple(key.shape)}"
+        )

@@ -1,0 +1,122 @@
+"""Reverse a sequence: random digits, and the same digits backwards."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tutorial_lib.data.batches import TensorRows, batch_loader
+from tutorial_lib.validation import require_positive
+
+
+def reverse_sequences(
+    size: int, *, num_categories: int = 10, length: int = 16, seed: int = 0
+) -> tuple[Int[Tensor, "size length"], Int[Tensor, "size length"]]:
+    r"""Draw sequences of random categories, and reverse them.
+
+    .. math:: y_i = x_{n-1-i}, \qquad x_i \sim \operatorname{Uniform}\{0, \dots, C - 1\}
+
+    Args:
+        size: Number of sequences.
+        num_categories: Number of different tokens, C.
+        length: Number of tokens of a sequence, n.
+        seed: Seed of the draw.
+
+    Returns:
+        The sequences and their reverses.
+
+    Raises:
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1.
+
+    Taught in :doc:`/notebooks/41_reverse_a_sequence`.
+    """
+    require_positive(size=size, num_categories=num_categories, length=length)
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(num_categories, (size, length), generator=generator)
+    return tokens, tokens.flip(1)
+
+
+class ReverseDataModule(pl.LightningDataModule):
+    """Training, validation and test sequences of the reversal task.
+
+    Args:
+        num_categories: Number of different tokens.
+        length: Number of tokens of a sequence.
+        train_size: Number of training sequences.
+        val_size: Number of validation sequences.
+        test_size: Number of test sequences.
+        batch_size: Sequences in a batch.
+        seed: Seed of the data and of the training order.
+
+    Raises:
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1.
+
+    Taught in :doc:`/notebooks/41_reverse_a_sequence`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_categories: int = 10,
+        length: int = 16,
+        train_size: int = 50_000,
+        val_size: int = 1_000,
+        test_size: int = 10_000,
+        batch_size: int = 128,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        require_positive(
+            num_categories=num_categories,
+            length=length,
+            train_size=train_size,
+            val_size=val_size,
+            test_size=test_size,
+            batch_size=batch_size,
+        )
+        self.save_hyperparameters()
+
+    def setup(self, stage: str) -> None:
+        """Draw the sequences; every process draws the same ones.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict".
+        """
+        if hasattr(self, "splits"):
+            return
+        sizes = (self.hparams.train_size, self.hparams.val_size, self.hparams.test_size)
+        tokens, reverses = reverse_sequences(
+            sum(sizes),
+            num_categories=self.hparams.num_categories,
+            length=self.hparams.length,
+            seed=self.hparams.seed,
+        )
+        self.splits = [
+            TensorRows(*rows)
+            for rows in zip(tokens.split(sizes), reverses.split(sizes), strict=True)
+        ]
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffle the training sequences anew every epoch."""
+        return self._loader(0, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Go through the validation sequences in order."""
+        return self._loader(1)
+
+    def test_dataloader(self) -> DataLoader:
+        """Go through the test sequences in order."""
+        return self._loader(2)
+
+    def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
+        return batch_loader(
+            self.splits[split],
+            batch_size=self.hparams.batch_size,
+            shuffle=shuffle,
+            seed=self.hparams.seed,
+        )

@@ -1,0 +1,1 @@
+"""The LightningModules of the book's tasks: each is handed its network."""

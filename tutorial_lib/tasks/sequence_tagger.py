@@ -1,0 +1,110 @@
+"""Train a network that says something about every token of a sequence."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from tutorial_lib.schedules import cosine_with_warmup, make_scheduler
+
+
+class SequenceTagger(pl.LightningModule):
+    r"""Tag every token: cross-entropy, Adam, cosine schedule with warm-up.
+
+    .. math:: \mathcal L = -\frac{1}{BT} \sum_{b,t} \log p(y_{b,t} \mid x_b)
+
+    The tokens reach the network one-hot. Logged are ``train_loss`` every step, and ``val_loss``,
+    ``val_accuracy``, ``test_loss``, ``test_accuracy`` every epoch; accuracy is the share of
+    tokens whose best class is the right one.
+
+    Args:
+        network: Maps one-hot tokens ``(batch, length, num_categories)`` to logits
+            ``(batch, length, num_classes)``. Its weights are in the checkpoint, its construction
+            is not: reload with ``load_from_checkpoint(path, network=...)``.
+        num_categories: Number of different input tokens.
+        learning_rate: Peak rate of Adam.
+        warmup_steps: Optimizer steps below the peak.
+
+    Taught in :doc:`/notebooks/41_reverse_a_sequence`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        num_categories: int,
+        learning_rate: float = 5e-4,
+        warmup_steps: int = 50,
+    ) -> None:
+        super().__init__()
+        # The network is not a number: stored as a hyperparameter it would be pickled whole.
+        self.save_hyperparameters(ignore=["network"])
+        self.network = network
+
+    def forward(
+        self, tokens: Int[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length num_classes"]:
+        """Score the classes of every token.
+
+        Args:
+            tokens: Token numbers, from 0 to ``num_categories`` - 1.
+
+        Returns:
+            The logits.
+        """
+        return self.network(self.one_hot(tokens))
+
+    def one_hot(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length category"]:
+        """Write token numbers as the vectors that the network takes.
+
+        Args:
+            tokens: Token numbers, from 0 to ``num_categories`` - 1.
+
+        Returns:
+            A 1 at each token's number, 0 elsewhere.
+        """
+        return F.one_hot(tokens, self.hparams.num_categories).to(self.dtype)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of a training batch."""
+        loss, _ = self._loss_and_accuracy(batch)
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Log loss and accuracy of a validation batch."""
+        self._log_evaluation("val", batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Log loss and accuracy of a test batch."""
+        self._log_evaluation("test", batch)
+
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[dict]]:
+        """Adam, and a rate that changes every step until the trainer's last."""
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate)
+        scheduler = self._make_scheduler(optimizer)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def _make_scheduler(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
+        return make_scheduler(
+            optimizer,
+            cosine_with_warmup,
+            warmup_steps=self.hparams.warmup_steps,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+        )
+
+    def _loss_and_accuracy(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        tokens, labels = batch
+        logits = self(tokens)
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        return loss, (logits.argmax(dim=-1) == labels).float().mean()
+
+    def _log_evaluation(self, stage: str, batch: tuple[Tensor, Tensor]) -> None:
+        loss, accuracy = self._loss_and_accuracy(batch)
+        # Weighted by the batch's size, so that a short last batch counts for what it holds.
+        metrics = {f"{stage}_loss": loss, f"{stage}_accuracy": accuracy}
+        self.log_dict(metrics, batch_size=len(batch[0]))

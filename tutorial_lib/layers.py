@@ -78,10 +78,12 @@ class TransformerEncoderLayer(nn.Module):
     r"""Let every token look at the others, then think for itself.
 
     .. math::
+        \begin{aligned}
         \text{post-norm:}\quad & h = \operatorname{LN}(x + \operatorname{MHA}(x)), &
-        y = \operatorname{LN}(h + \operatorname{FFN}(h)) \\
+        y &= \operatorname{LN}(h + \operatorname{FFN}(h)) \\
         \text{pre-norm:}\quad & h = x + \operatorname{MHA}(\operatorname{LN}(x)), &
-        y = h + \operatorname{FFN}(\operatorname{LN}(h))
+        y &= h + \operatorname{FFN}(\operatorname{LN}(h))
+        \end{aligned}
 
     Dropout acts on the attention weights, inside the feed-forward, and on what each of the two
     branches adds to the residual stream.

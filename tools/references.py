@@ -1,0 +1,140 @@
+"""What the book's cross-references point to, for notebooks that are read without the site."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from myst import plain_text, split_target
+from pybtex.database import Entry, parse_file
+from pybtex.richtext import Text
+
+
+@dataclass
+class References:
+    """Everything that a role can point to, seen from one chapter.
+
+    Args:
+        root: The repository.
+        docname: The chapter that refers, such as ``notebooks/12_multi_head_attention``.
+        numbers: The numbers of labelled equations and figures in all chapters.
+        sections: The titles of labelled sections in all chapters.
+        repository: The repository's address, or nothing.
+        cited: The keys that were cited so far.
+    """
+
+    root: Path
+    docname: str
+    numbers: dict[str, str]
+    sections: dict[str, str]
+    repository: str = ""
+    cited: list[str] = field(default_factory=list)
+
+    def number(self, label: str) -> str:
+        """Give the number of an equation or figure, such as 11.2."""
+        if label not in self.numbers:
+            raise ValueError(f"label {label!r} is not defined in any chapter")
+        return self.numbers[label]
+
+    def section(self, role: str) -> str:
+        """Give the title of a labelled section."""
+        text, label = split_target(role)
+        if label not in self.sections:
+            raise ValueError(f"section label {label!r} is not defined in any chapter")
+        return text or self.sections[label]
+
+    def page(self, role: str) -> str:
+        """Link to a chapter's notebook, or name a page that has none."""
+        text, target = split_target(role)
+        path = (self.root / self.docname).parent / target
+        if target.startswith("/"):
+            path = self.root / target[1:]
+        source = path.resolve().with_suffix(".md")
+        if not source.is_file():
+            raise ValueError(f"page {target!r} does not exist")
+        text = text or page_title(source)
+        if source.parent.name != "notebooks":
+            return f"*{text}*"
+        file = source.with_suffix(".ipynb").name
+        folder = f"{self.repository}/blob/main/notebooks/" if self.repository else ""
+        return f"[{text}]({folder}{file})"
+
+    def term(self, role: str) -> str:
+        """Show a term with its definition, which appears when it is pointed at."""
+        text, term = split_target(role)
+        definition = glossary(self.root).get(term.lower())
+        if definition is None:
+            raise ValueError(f"term {term!r} is not in the glossary")
+        return f'<abbr title="{html.escape(plain_text(definition))}">{text or term}</abbr>'
+
+    def cite(self, keys: str, *, textual: bool) -> str:
+        """Cite papers: Vaswani et al. (2017), or (Vaswani et al., 2017)."""
+        shown = []
+        for key in (key.strip() for key in keys.split(",")):
+            entry = self._entry(key)
+            if key not in self.cited:
+                self.cited.append(key)
+            year = entry.fields["year"]
+            name = _short_authors(entry)
+            shown.append(f"{name} ({year})" if textual else f"{name}, {year}")
+        return ", ".join(shown) if textual else f"({'; '.join(shown)})"
+
+    def code(self, role: str, *, call: bool = False) -> str:
+        """Show a name of the API; a leading ~ keeps its last part only."""
+        text, target = split_target(role)
+        name = target[1:].rsplit(".", 1)[-1] if target.startswith("~") else target
+        return f"`{text or name}{'()' if call and not text else ''}`"
+
+    def bibliography(self) -> str:
+        """List the papers that were cited, in the order of their first citation."""
+        lines = ["## References", ""]
+        for key in self.cited:
+            entry = self._entry(key)
+            title = Text.from_latex(entry.fields["title"]).render_as("text")
+            where = entry.fields.get("booktitle") or entry.fields.get("journal") or ""
+            line = f"- {_short_authors(entry)} ({entry.fields['year']}). *{title}*. {where}."
+            if "eprint" in entry.fields:
+                number = entry.fields["eprint"]
+                line += f" [arXiv:{number}](https://arxiv.org/abs/{number})"
+            lines.append(line)
+        return "\n".join(lines)
+
+    def _entry(self, key: str) -> Entry:
+        entries = parse_file(self.root / "book" / "references.bib").entries
+        if key not in entries:
+            raise ValueError(f"citation {key!r} is not in book/references.bib")
+        return entries[key]
+
+
+def page_title(source: Path) -> str:
+    """Read a page's first heading."""
+    for line in source.read_text("utf-8").splitlines():
+        if line.startswith("# "):
+            return line[2:].strip()
+    raise ValueError(f"{source} has no title")
+
+
+def glossary(root: Path) -> dict[str, str]:
+    """Read the terms, in lower case, and their definitions."""
+    definitions: dict[str, str] = {}
+    term = ""
+    inside = False
+    for line in (root / "book" / "glossary.md").read_text("utf-8").splitlines():
+        if "{glossary}" in line:
+            inside = True
+        elif inside and line.startswith(("```", ":::")):
+            inside = False
+        elif inside and line.strip() and not line.startswith((" ", ":")):
+            term = line.strip().lower()
+            definitions[term] = ""
+        elif inside and line.startswith(" "):
+            definitions[term] = f"{definitions[term]} {line.strip()}".strip()
+    return definitions
+
+
+def _short_authors(entry: Entry) -> str:
+    names = [" ".join(map(str, person.rich_last_names)) for person in entry.persons["author"]]
+    if len(names) > 2:
+        return f"{names[0]} et al."
+    return " and ".join(names)

@@ -35,11 +35,7 @@ def chapter_number(docname: str) -> int | None:
 
 def read_chapter(path: Path) -> NotebookNode:
     """Read a chapter as the site does: a notebook that knows what it depends on."""
-    text = stamped(path.read_text("utf-8"))
-    reader = create_nb_reader(str(path), MdParserConfig(), NbParserConfig(), text)
-    if reader is None:
-        raise ValueError(f"{path} is not a MyST notebook: its front matter lacks a kernelspec")
-    return reader.read(text)
+    return _notebook(stamped(path.read_text("utf-8")))
 
 
 def stamped(text: str, root: Path = ROOT) -> str:
@@ -73,10 +69,16 @@ def imported_files(code: str, root: Path = ROOT) -> set[Path]:
     return found
 
 
-def _code_of(text: str) -> str:
+def _notebook(text: str) -> NotebookNode:
     reader = create_nb_reader("chapter.md", MdParserConfig(), NbParserConfig(), text)
-    cells = [] if reader is None else reader.read(text).cells
-    return "\n".join(_without_magics(cell.source) for cell in cells if cell.cell_type == "code")
+    if reader is None:
+        raise ValueError("a chapter needs the front matter of a MyST notebook (jupytext)")
+    return reader.read(text)
+
+
+def _code_of(text: str) -> str:
+    cells = [cell.source for cell in _notebook(text).cells if cell.cell_type == "code"]
+    return "\n".join(map(_without_magics, cells))
 
 
 def _without_magics(source: str) -> str:

@@ -28,7 +28,7 @@ def parameters_are_counted(parameter_count: Callable) -> None:
         )
 
 
-@check.exercise(2, hint="Undo the split backwards: first the transpose, then join the last two axes.")
+@check.exercise(2, hint="Undo the split: first the transpose, then join the last two axes.")
 def heads_are_merged(merge: Callable) -> None:
     """Split with the package's axes, merge, and expect the same tensor."""
     for batch, heads, length, head_dim in [(2, 3, 5, 4), (1, 4, 4, 4)]:
@@ -37,7 +37,7 @@ def heads_are_merged(merge: Callable) -> None:
         merged = merge(split)
         _require_shape(merged, tuple(tokens.shape), "the result")
         assert not merged.equal(split.reshape(tokens.shape)), (
-            "the shape is right, and tokens and heads are mixed: reshape alone does not move an axis"
+            "the shape is right, but tokens and heads are mixed: reshape alone moves no axis"
         )
         assert merged.equal(tokens), "merging does not undo the split"
 

@@ -13,7 +13,9 @@ check = Checker(32)
 def _require(call: str, got: object, needed: float) -> None:
     is_number = isinstance(got, int | float) and not isinstance(got, bool)
     assert is_number, f"{call} returns {got!r}, a number is needed"
-    assert math.isclose(got, needed, abs_tol=1e-9), f"{call} is {got:.4g}, it should be {needed:.4g}"
+    assert math.isclose(got, needed, abs_tol=1e-9), (
+        f"{call} is {got:.4g}, it should be {needed:.4g}"
+    )
 
 
 @check.exercise(1, hint="With w warm-up steps, step s < w has the factor (s + 1) / (w + 1).")

@@ -74,7 +74,7 @@ def test_checking_leaves_the_random_state_alone():
 
 
 WRONG = {
-    "equal widths only": (1, lambda d, k, v: 4 * d * d + 4 * d, "has 480 parameters"),
+    "equal widths only": (1, lambda d, k, v: 4 * d * d + 4 * d, "has 528 parameters"),
     "no biases": (1, lambda d, k, v: _parameter_count(d, k, v) - 4 * d, "biases are missing"),
     "biases as wide as the inputs": (1, lambda d, k, v: 2 * d * d + (d + 1) * (k + v), "got"),
     "a tensor": (1, lambda d, k, v: torch.tensor(_parameter_count(d, k, v)), "an int"),

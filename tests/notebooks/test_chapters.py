@@ -1,0 +1,147 @@
+"""Every chapter has the form that CONTRIBUTING.md asks for, and its notebook is fresh."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import build_notebooks
+import jupytext
+import nbformat
+import pytest
+from chapters import ROOT, chapter_number, chapter_paths
+from myst import PARSER
+from nbformat import NotebookNode
+
+CHAPTERS = chapter_paths()
+MOST_LINES = 15
+SECTIONS_AT_THE_END = ["What can go wrong", "Exercises", "Summary", "Going further"]
+
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def cells_of(path: Path, kind: str) -> list[NotebookNode]:
+    return [cell for cell in jupytext.read(path).cells if cell.cell_type == kind]
+
+
+def headings_of(path: Path, level: int) -> list[str]:
+    headings = []
+    for cell in cells_of(path, "markdown"):
+        tokens = PARSER.parse(cell.source)
+        headings += [
+            inline.content
+            for token, inline in pairwise(tokens)
+            if token.type == "heading_open" and token.tag == f"h{level}"
+        ]
+    return headings
+
+
+def has_tag(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", [])
+
+
+def test_every_chapter_on_disk_is_in_the_table_of_contents() -> None:
+    assert sorted(CHAPTERS) == sorted((ROOT / "notebooks").glob("*.md"))
+
+
+@each_chapter
+def test_the_notebook_is_made_from_its_source(path: Path) -> None:
+    notebook = path.with_suffix(".ipynb")
+    expected = build_notebooks.notebook_text(path, build_notebooks.stored_outputs(notebook))
+    assert notebook.read_text("utf-8") == expected, "run `make notebooks`"
+
+
+@each_chapter
+def test_making_the_notebook_twice_gives_the_same_bytes(path: Path) -> None:
+    frozen = build_notebooks.stored_outputs(path.with_suffix(".ipynb"))
+    once = build_notebooks.notebook_text(path, frozen)
+    assert build_notebooks.notebook_text(path, frozen) == once
+
+
+@each_chapter
+def test_every_frozen_cell_has_a_stored_output(path: Path) -> None:
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(notebook)
+    frozen = [cell for cell in notebook.cells if has_tag(cell, build_notebooks.FROZEN)]
+    assert frozen, "a chapter freezes at least one exact result"
+    for cell in frozen:
+        assert cell.outputs, f"run `make notebooks-freeze`: {cell.source}"
+        assert cell.execution_count
+
+
+@each_chapter
+def test_only_frozen_cells_have_a_stored_output(path: Path) -> None:
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and not has_tag(cell, build_notebooks.FROZEN):
+            assert not cell.outputs
+            assert cell.execution_count is None
+
+
+@each_chapter
+def test_no_markup_of_the_site_is_left_in_the_notebook(path: Path) -> None:
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for token in PARSER.parse(cell.source):
+                assert not token.info.startswith("{"), cell.source
+                assert token.type not in ("myst_target", "myst_line_comment", "math_block_label")
+                assert all(child.type != "myst_role" for child in token.children or [])
+
+
+@each_chapter
+def test_the_page_opens_with_its_goals_and_what_it_needs(path: Path) -> None:
+    opening = cells_of(path, "markdown")[0].source
+    for part in (
+        ":class: at-a-glance",
+        "After this chapter you can",
+        "Before you start:",
+        "Run time on two CPU cores:",
+        "Seed",
+    ):
+        assert part in opening
+
+
+@each_chapter
+def test_the_sections_follow_the_template(path: Path) -> None:
+    (title,) = headings_of(path, 1)
+    sections = headings_of(path, 2)
+    assert title
+    assert sections[-4:] == SECTIONS_AT_THE_END
+    assert 3 <= len(sections[:-4]) <= 6
+
+
+@each_chapter
+def test_no_cell_is_longer_than_a_reader_takes_in(path: Path) -> None:
+    for cell in cells_of(path, "code"):
+        lines = [line.strip() for line in cell.source.splitlines()]
+        code = [line for line in lines if line and not line.startswith("#")]
+        assert len(code) <= MOST_LINES, f"{len(code)} lines:\n{cell.source}"
+
+
+@each_chapter
+def test_every_figure_has_a_name_a_caption_and_words_for_who_cannot_see_it(path: Path) -> None:
+    drawing = [cell for cell in cells_of(path, "code") if "plt.show()" in cell.source]
+    assert drawing
+    number = chapter_number(str(path.relative_to(ROOT)))
+    for cell in drawing:
+        figure, image = cell.metadata["mystnb"]["figure"], cell.metadata["mystnb"]["image"]
+        assert figure["name"].startswith(f"fig-{number}-")
+        assert len(figure["caption"]) > 20
+        assert len(image["alt"]) > 60
+        assert image["alt"].strip() != figure["caption"].strip()
+
+
+@each_chapter
+def test_every_chapter_asserts_what_it_says(path: Path) -> None:
+    code = "\n".join(cell.source for cell in cells_of(path, "code"))
+    assert code.count("assert") >= 5
+
+
+@each_chapter
+def test_no_chapter_measures_with_the_readers_clock_in_an_assert(path: Path) -> None:
+    for cell in cells_of(path, "code"):
+        for line in cell.source.splitlines():
+            if line.lstrip().startswith("assert"):
+                assert "perf_counter" not in line
+                assert "seconds" not in line

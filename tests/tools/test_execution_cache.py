@@ -1,0 +1,96 @@
+"""Editing the package re-executes the chapters that use what was edited, and no others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chapters import ROOT
+
+CHAPTER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# Chapter on {module}
+
+```{{code-cell}} ipython3
+from tutorial_lib.{module} import value
+
+print("value is", value)
+```
+"""
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A small book with our tools, and a package of two modules."""
+    for name in ("tools", "book/_static"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("_config.yml", "requirements.txt", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    (tmp_path / "book" / "index.md").write_text("# A small book\n")
+    (tmp_path / "book" / "references.bib").write_text("")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nparts:\n- caption: All\n  chapters:\n"
+        "  - file: notebooks/11_one\n  - file: notebooks/12_two\n"
+    )
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "tutorial_lib").mkdir()
+    (tmp_path / "tutorial_lib" / "__init__.py").write_text("")
+    for name, module in (("11_one", "left"), ("12_two", "right")):
+        (tmp_path / "notebooks" / f"{name}.md").write_text(CHAPTER.format(module=module))
+        (tmp_path / "tutorial_lib" / f"{module}.py").write_text("value = 1\n")
+    return tmp_path
+
+
+def run(book: Path, *command: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PYTHONPATH": str(book), "PATH": path}
+    done = subprocess.run(
+        command, cwd=book, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def execute(book: Path) -> set[str]:
+    """Run what is out of date, and say which chapters that were."""
+    output = run(book, sys.executable, "tools/execute_chapters.py", "--jobs", "1")
+    return {name for name in ("11_one", "12_two") if name in output}
+
+
+def test_exactly_what_depends_on_a_change_runs_again(book: Path) -> None:
+    assert execute(book) == {"11_one", "12_two"}
+    assert execute(book) == set()
+    (book / "tutorial_lib" / "left.py").write_text("value = 2\n")
+    assert execute(book) == {"11_one"}
+    chapter = book / "notebooks" / "12_two.md"
+    chapter.write_text(chapter.read_text() + "\nMore prose.\n")
+    assert execute(book) == set()
+    chapter.write_text(chapter.read_text() + "\n```{code-cell} ipython3\n1 + 1\n```\n")
+    assert execute(book) == {"12_two"}
+    (book / "requirements.txt").write_text("torch==2.13.1\n")
+    assert execute(book) == {"11_one", "12_two"}
+
+
+def test_the_site_shows_what_the_edited_package_gives(book: Path) -> None:
+    build = ("jupyter-book", "build", "-W", "-n", "--keep-going", ".")
+    pages = {name: book / "_build/html/notebooks" / f"{name}.html" for name in ("11_one", "12_two")}
+    run(book, *build)
+    assert "value is 1" in pages["11_one"].read_text()
+    (book / "tutorial_lib" / "left.py").write_text("value = 2\n")
+    run(book, *build)
+    assert "value is 2" in pages["11_one"].read_text()
+    assert "value is 1" in pages["12_two"].read_text()

@@ -86,9 +86,7 @@ def find_stale_chapters(
 
 
 def _digests(env: BuildEnvironment) -> dict[str, str]:
-    if not hasattr(env, "chapter_digests"):
-        env.chapter_digests = {}  # pickled with the environment
-    return env.chapter_digests
+    return env.domaindata.setdefault("chapters", {})  # kept with the environment
 
 
 def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:

@@ -20,6 +20,7 @@ import jupytext
 import nbformat
 import yaml
 from chapters import ROOT, chapter_number, chapter_paths
+from execute_chapters import outputs_of, run_outdated
 from myst import PARSER
 from myst_to_markdown import to_markdown
 from nbformat import NotebookNode, v4
@@ -31,19 +32,16 @@ SOLUTION = "solution"
 
 def main() -> int:
     """Write or check every notebook; return how many are out of date when checking."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Make the notebooks from the chapters.")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--freeze", action="store_true")
     options = parser.parse_args()
-    if options.freeze:
-        import execute_chapters  # only here: it loads the execution machinery
-
-        if execute_chapters.run_outdated():
-            return 1
+    if options.freeze and run_outdated():
+        return 1
     stale = 0
     for path in chapter_paths():
         target = path.with_suffix(".ipynb")
-        frozen = execute_chapters.outputs_of(path) if options.freeze else stored_outputs(target)
+        frozen = outputs_of(path) if options.freeze else stored_outputs(target)
         text = notebook_text(path, frozen)
         if target.is_file() and target.read_text("utf-8") == text:
             continue

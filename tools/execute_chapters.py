@@ -26,7 +26,7 @@ TIMEOUT = 600  # seconds for a cell; a chapter takes at most two minutes
 
 def main() -> int:
     """Execute what is out of date; return the number of chapters that failed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Run the chapters that are out of date.")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return run_outdated(parser.parse_args().jobs)
 

@@ -75,7 +75,7 @@ class References:
             entry = self._entry(key)
             if key not in self.cited:
                 self.cited.append(key)
-            year = entry.fields["year"]
+            year = _field(entry, "year")
             name = _short_authors(entry)
             shown.append(f"{name} ({year})" if textual else f"{name}, {year}")
         return ", ".join(shown) if textual else f"({'; '.join(shown)})"
@@ -91,11 +91,10 @@ class References:
         lines = ["## References", ""]
         for key in self.cited:
             entry = self._entry(key)
-            title = Text.from_latex(entry.fields["title"]).render_as("text")
-            where = entry.fields.get("booktitle") or entry.fields.get("journal") or ""
-            line = f"- {_short_authors(entry)} ({entry.fields['year']}). *{title}*. {where}."
-            if "eprint" in entry.fields:
-                number = entry.fields["eprint"]
+            title = Text.from_latex(_field(entry, "title")).render_as("text")
+            where = _field(entry, "booktitle") or _field(entry, "journal")
+            line = f"- {_short_authors(entry)} ({_field(entry, 'year')}). *{title}*. {where}."
+            if number := _field(entry, "eprint"):
                 line += f" [arXiv:{number}](https://arxiv.org/abs/{number})"
             lines.append(line)
         return "\n".join(lines)
@@ -133,8 +132,13 @@ def glossary(root: Path) -> dict[str, str]:
     return definitions
 
 
+def _field(entry: Entry, name: str) -> str:
+    return "" if entry.fields is None else entry.fields.get(name, "")
+
+
 def _short_authors(entry: Entry) -> str:
-    names = [" ".join(map(str, person.rich_last_names)) for person in entry.persons["author"]]
+    authors = [] if entry.persons is None else entry.persons["author"]
+    names = [" ".join(map(str, person.rich_last_names)) for person in authors]
     if len(names) > 2:
         return f"{names[0]} et al."
     return " and ".join(names)

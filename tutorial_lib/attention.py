@@ -15,7 +15,7 @@ from tutorial_lib.validation import require_positive, require_probability, requi
 def attention_weights(
     query: Float[Tensor, "*batch query head_dim"],
     key: Float[Tensor, "*batch key head_dim"],
-    attn_mask: Bool[Tensor, "..."] | None = None,
+    attn_mask: Bool[Tensor, ...] | None = None,
 ) -> Float[Tensor, "*batch query key"]:
     r"""Say how much each query attends to each key.
 
@@ -55,7 +55,7 @@ def scaled_dot_product_attention(
     query: Float[Tensor, "*batch query head_dim"],
     key: Float[Tensor, "*batch key head_dim"],
     value: Float[Tensor, "*batch key value_dim"],
-    attn_mask: Bool[Tensor, "..."] | None = None,
+    attn_mask: Bool[Tensor, ...] | None = None,
 ) -> tuple[Float[Tensor, "*batch query value_dim"], Float[Tensor, "*batch query key"]]:
     r"""Average the values, each weighted by how well its key fits the query.
 
@@ -151,7 +151,7 @@ class MultiheadAttention(nn.Module):
         key: Float[Tensor, "batch key kdim"] | None = None,
         value: Float[Tensor, "batch key vdim"] | None = None,
         *,
-        attn_mask: Bool[Tensor, "..."] | None = None,
+        attn_mask: Bool[Tensor, ...] | None = None,
         is_causal: bool = False,
         need_weights: bool = False,
     ) -> tuple[
@@ -185,34 +185,23 @@ class MultiheadAttention(nn.Module):
         q = self._split_heads(self.q_proj(query))  # (batch, head, query, head_dim)
         k = self._split_heads(self.k_proj(key))  # (batch, head, key, head_dim)
         v = self._split_heads(self.v_proj(value))  # (batch, head, key, head_dim)
-        attend = self._attend_explicitly if need_weights else self._attend_fused
-        heads, weights = attend(q, k, v, attn_mask, is_causal)
-        merged = heads.transpose(1, 2).flatten(start_dim=2)  # (batch, query, embed_dim)
-        return self.out_proj(merged), weights
-
-    def _attend_explicitly(
-        self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> tuple[Tensor, Tensor]:
-        if is_causal:
-            causal = causal_mask(q.shape[-2], device=q.device)
-            aligned = None if attn_mask is None else align_mask(attn_mask, (*q.shape[:-1], k.shape[-2]))
-            attn_mask = combine_masks(aligned, causal)
-        weights = attention_weights(q, k, attn_mask)
-        return F.dropout(weights, self.dropout, self.training) @ v, weights
-
-    def _attend_fused(
-        self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None, is_causal: bool
-    ) -> tuple[Tensor, None]:
         if attn_mask is not None:
             attn_mask = align_mask(attn_mask, (*q.shape[:-1], k.shape[-2]))
-            if is_causal:  # PyTorch takes one or the other
-                attn_mask = combine_masks(attn_mask, causal_mask(q.shape[-2], device=q.device))
-                is_causal = False
+        if is_causal and (need_weights or attn_mask is not None):
+            # The fused path takes either a mask or is_causal, the explicit one only a mask.
+            attn_mask = combine_masks(attn_mask, causal_mask(q.shape[-2], device=q.device))
+            is_causal = False
         dropout = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=attn_mask, dropout_p=dropout, is_causal=is_causal
-        )
-        return heads, None
+        weights = None
+        if need_weights:
+            weights = attention_weights(q, k, attn_mask)
+            heads = F.dropout(weights, dropout) @ v
+        else:
+            heads = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=attn_mask, dropout_p=dropout, is_causal=is_causal
+            )
+        merged = heads.transpose(1, 2).flatten(start_dim=2)  # (batch, query, embed_dim)
+        return self.out_proj(merged), weights
 
     def _split_heads(self, x: Tensor) -> Tensor:
         # (batch, length, embed_dim) -> (batch, head, length, head_dim)
@@ -238,7 +227,11 @@ class MultiheadAttention(nn.Module):
 def _require_matching(query: Tensor, key: Tensor) -> None:
     if query.ndim < 2:
         raise ValueError(f"query must have shape (..., query, head_dim), got {tuple(query.shape)}")
-    if key.ndim != query.ndim or key.shape[:-2] != query.shape[:-2] or key.shape[-1] != query.shape[-1]:
+    if (
+        key.ndim != query.ndim
+        or key.shape[:-2] != query.shape[:-2]
+        or key.shape[-1] != query.shape[-1]
+    ):
         wanted = (*query.shape[:-2], "key", query.shape[-1])
         raise ValueError(
             f"key must have shape ({', '.join(map(str, wanted))}) to fit query "

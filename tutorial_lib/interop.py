@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
 from tutorial_lib.layers import ACTIVATIONS, Activation, TransformerEncoderLayer
 from tutorial_lib.transformer import TransformerEncoder
+
+Twin = TypeVar("Twin", bound=nn.Module)
 
 
 @singledispatch
@@ -89,7 +92,7 @@ def _(module: nn.TransformerEncoder) -> TransformerEncoder:
     state = {}
     for index, layer in enumerate(module.layers):
         state |= from_torch(layer).state_dict(prefix=f"layers.{index}.")
-    if twin.norm is not None:
+    if twin.norm is not None and module.norm is not None:
         twin.norm.eps = module.norm.eps
         state |= module.norm.state_dict(prefix="norm.")
     return _filled(twin, state, like=module)
@@ -119,7 +122,7 @@ def _activation_name(activation: object) -> Activation:
     raise ValueError(f"module.activation must be relu or gelu, got {activation!r}")
 
 
-def _filled(twin: nn.Module, state: dict[str, Tensor], *, like: nn.Module) -> nn.Module:
+def _filled(twin: Twin, state: dict[str, Tensor], *, like: nn.Module) -> Twin:
     weight = next(like.parameters())
     twin.to(device=weight.device, dtype=weight.dtype).load_state_dict(state)
     return twin.train(like.training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from tutorial_lib.attention import MultiheadAttention
 from tutorial_lib.validation import require_positive, require_probability, require_width
 
 Activation = Literal["relu", "gelu"]
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class FeedForward(nn.Module):
@@ -50,7 +51,7 @@ class FeedForward(nn.Module):
         require_probability(dropout=dropout)
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
-        self.activation = activation
+        self.activation: Activation = activation
         self.linear1 = nn.Linear(embed_dim, dim_feedforward, bias=bias)
         self.dropout = nn.Dropout(dropout)
         self.linear2 = nn.Linear(dim_feedforward, embed_dim, bias=bias)
@@ -136,7 +137,7 @@ class TransformerEncoderLayer(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch length embed_dim"],
-        attn_mask: Bool[Tensor, "..."] | None = None,
+        attn_mask: Bool[Tensor, ...] | None = None,
     ) -> Float[Tensor, "batch length embed_dim"]:
         """Transform a batch of sequences.
 
@@ -156,7 +157,7 @@ class TransformerEncoderLayer(nn.Module):
     def with_attention_map(
         self,
         x: Float[Tensor, "batch length embed_dim"],
-        attn_mask: Bool[Tensor, "..."] | None = None,
+        attn_mask: Bool[Tensor, ...] | None = None,
     ) -> tuple[Float[Tensor, "batch length embed_dim"], Float[Tensor, "batch heads query key"]]:
         """Transform a batch of sequences and show who attended to whom.
 

@@ -70,7 +70,7 @@ def padding_mask(
     return (position < lengths[:, None])[:, None, None, :]  # (batch, 1, 1, key)
 
 
-def combine_masks(*masks: Bool[Tensor, "..."] | None) -> Bool[Tensor, "..."] | None:
+def combine_masks(*masks: Bool[Tensor, ...] | None) -> Bool[Tensor, ...] | None:
     r"""Let a query attend only where every mask lets it.
 
     .. math:: M = M^{(1)} \wedge M^{(2)} \wedge \dots
@@ -107,7 +107,7 @@ def combine_masks(*masks: Bool[Tensor, "..."] | None) -> Bool[Tensor, "..."] | N
     return combined
 
 
-def align_mask(mask: Bool[Tensor, "..."], shape: Sequence[int]) -> Bool[Tensor, "..."]:
+def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ...]:
     """Bring a mask to the number of axes of the scores it restricts.
 
     A 2-D mask is ``(query, key)``. For scores of shape ``(batch, heads, query, key)`` a 3-D mask
@@ -142,4 +142,6 @@ def align_mask(mask: Bool[Tensor, "..."], shape: Sequence[int]) -> Bool[Tensor, 
 
 def _require_boolean(mask: Tensor) -> None:
     if mask.dtype != torch.bool:
-        raise TypeError(f"attn_mask must be boolean, True where a query may attend; got {mask.dtype}")
+        raise TypeError(
+            f"attn_mask must be boolean, True where a query may attend; got {mask.dtype}"
+        )

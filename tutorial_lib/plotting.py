@@ -7,6 +7,7 @@ orange where they run to both sides of a centre, seaborn's colorblind palette fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -187,7 +188,7 @@ def plot_runs(
     *,
     label: str,
     ax: Axes | None = None,
-    **line: object,
+    **line: Any,
 ) -> Axes:
     """Draw repeated runs as their median and the band from the lowest to the highest.
 

@@ -43,9 +43,7 @@ def cosine_with_warmup(
     """
     _require_steps(step, warmup_steps)
     if total_steps <= warmup_steps:
-        raise ValueError(
-            f"total_steps must exceed warmup_steps={warmup_steps}, got {total_steps}"
-        )
+        raise ValueError(f"total_steps must exceed warmup_steps={warmup_steps}, got {total_steps}")
     if not 0.0 <= floor <= 1.0:
         raise ValueError(f"floor must lie from 0 to 1, got {floor}")
     if step < warmup_steps:

@@ -56,9 +56,7 @@ class TaggerNetwork(nn.Module):
         require_positive(input_dim=input_dim, num_classes=num_classes, embed_dim=embed_dim)
         self.input_net = nn.Linear(input_dim, embed_dim)
         self.positions = (
-            SinusoidalPositionalEncoding(embed_dim, max_len=max_len)
-            if positions
-            else nn.Identity()
+            SinusoidalPositionalEncoding(embed_dim, max_len=max_len) if positions else nn.Identity()
         )
         self.encoder = TransformerEncoder(
             num_layers=num_layers,
@@ -79,7 +77,7 @@ class TaggerNetwork(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch length input_dim"],
-        attn_mask: Bool[Tensor, "..."] | None = None,
+        attn_mask: Bool[Tensor, ...] | None = None,
     ) -> Float[Tensor, "batch length num_classes"]:
         """Score the classes of every token.
 
@@ -99,7 +97,7 @@ class TaggerNetwork(nn.Module):
     def attention_maps(
         self,
         x: Float[Tensor, "batch length input_dim"],
-        attn_mask: Bool[Tensor, "..."] | None = None,
+        attn_mask: Bool[Tensor, ...] | None = None,
     ) -> list[Float[Tensor, "batch heads query key"]]:
         """Show who attends to whom in the encoder, layer by layer.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -77,7 +79,7 @@ class TransformerEncoder(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch length embed_dim"],
-        attn_mask: Bool[Tensor, "..."] | None = None,
+        attn_mask: Bool[Tensor, ...] | None = None,
     ) -> Float[Tensor, "batch length embed_dim"]:
         """Encode a batch of sequences.
 
@@ -101,7 +103,7 @@ class TransformerEncoder(nn.Module):
     def attention_maps(
         self,
         x: Float[Tensor, "batch length embed_dim"],
-        attn_mask: Bool[Tensor, "..."] | None = None,
+        attn_mask: Bool[Tensor, ...] | None = None,
     ) -> list[Float[Tensor, "batch heads query key"]]:
         """Show who attends to whom, layer by layer.
 
@@ -118,6 +120,6 @@ class TransformerEncoder(nn.Module):
         """
         maps = []
         for layer in self.layers:
-            x, weights = layer.with_attention_map(x, attn_mask)
+            x, weights = cast(TransformerEncoderLayer, layer).with_attention_map(x, attn_mask)
             maps.append(weights)
         return maps

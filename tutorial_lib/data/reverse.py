@@ -80,6 +80,9 @@ class ReverseDataModule(pl.LightningDataModule):
             batch_size=batch_size,
         )
         self.save_hyperparameters()
+        self.num_categories, self.length = num_categories, length
+        self.sizes = (train_size, val_size, test_size)
+        self.batch_size, self.seed = batch_size, seed
 
     def setup(self, stage: str) -> None:
         """Draw the sequences; every process draws the same ones.
@@ -89,16 +92,15 @@ class ReverseDataModule(pl.LightningDataModule):
         """
         if hasattr(self, "splits"):
             return
-        sizes = (self.hparams.train_size, self.hparams.val_size, self.hparams.test_size)
         tokens, reverses = reverse_sequences(
-            sum(sizes),
-            num_categories=self.hparams.num_categories,
-            length=self.hparams.length,
-            seed=self.hparams.seed,
+            sum(self.sizes),
+            num_categories=self.num_categories,
+            length=self.length,
+            seed=self.seed,
         )
         self.splits = [
             TensorRows(*rows)
-            for rows in zip(tokens.split(sizes), reverses.split(sizes), strict=True)
+            for rows in zip(tokens.split(self.sizes), reverses.split(self.sizes), strict=True)
         ]
 
     def train_dataloader(self) -> DataLoader:
@@ -116,7 +118,7 @@ class ReverseDataModule(pl.LightningDataModule):
     def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
         return batch_loader(
             self.splits[split],
-            batch_size=self.hparams.batch_size,
+            batch_size=self.batch_size,
             shuffle=shuffle,
-            seed=self.hparams.seed,
+            seed=self.seed,
         )

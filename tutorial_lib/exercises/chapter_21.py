@@ -62,9 +62,7 @@ def mixing_is_found(mixes_examples: Callable) -> None:
         assert got == mixes, f"for {name} the answer must be {mixes}, got {got}"
 
 
-@check.exercise(
-    4, hint="What does pre-norm attention see? And what does the next layer's input need?"
-)
+@check.exercise(4, hint="What does pre-norm's attention see, and what does the next layer need?")
 def maps_are_those_of_the_model(maps_of: Callable) -> None:
     """Compare with the maps of our twin, in both orders, with padding."""
     padding = torch.arange(6) >= torch.tensor([[6], [4], [2]])  # (batch, length)

@@ -6,8 +6,8 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from tutorial_lib.schedules import cosine_with_warmup, make_scheduler
 
@@ -44,6 +44,9 @@ class SequenceTagger(pl.LightningModule):
         # The network is not a number: stored as a hyperparameter it would be pickled whole.
         self.save_hyperparameters(ignore=["network"])
         self.network = network
+        self.num_categories = num_categories
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
 
     def forward(
         self, tokens: Int[Tensor, "batch length"]
@@ -58,7 +61,9 @@ class SequenceTagger(pl.LightningModule):
         """
         return self.network(self.one_hot(tokens))
 
-    def one_hot(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length category"]:
+    def one_hot(
+        self, tokens: Int[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length category"]:
         """Write token numbers as the vectors that the network takes.
 
         Args:
@@ -67,7 +72,7 @@ class SequenceTagger(pl.LightningModule):
         Returns:
             A 1 at each token's number, 0 elsewhere.
         """
-        return F.one_hot(tokens, self.hparams.num_categories).to(self.dtype)
+        return F.one_hot(tokens, self.num_categories).to(self.dtype)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a training batch."""
@@ -83,19 +88,19 @@ class SequenceTagger(pl.LightningModule):
         """Log loss and accuracy of a test batch."""
         self._log_evaluation("test", batch)
 
-    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[dict]]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam, and a rate that changes every step until the trainer's last."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.hparams.learning_rate)
-        scheduler = self._make_scheduler(optimizer)
-        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
-
-    def _make_scheduler(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
-        return make_scheduler(
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        scheduler = make_scheduler(
             optimizer,
             cosine_with_warmup,
-            warmup_steps=self.hparams.warmup_steps,
+            warmup_steps=self.warmup_steps,
             total_steps=int(self.trainer.estimated_stepping_batches),
         )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def _loss_and_accuracy(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         tokens, labels = batch

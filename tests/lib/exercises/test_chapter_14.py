@@ -92,9 +92,13 @@ WRONG = {
         "code is wrong",
     ),
     "start ignored": (3, lambda x, table, start: x + table[: x.shape[1]], "gets position 0"),
-    "batch axis": (3, lambda x, table, start: x + table[start : start + len(x), None], "size"),
+    "batch axis": (
+        3,
+        lambda x, table, start: x + table[start : start + len(x), None],
+        "must get row p",
+    ),
     "no check": (3, lambda x, table, start: x + table[start : start + x.shape[1]], "accepts"),
-    "one row for all": (3, lambda x, table, start: x + table[start], "row p"),
+    "one row for all": (3, lambda x, table, start: x + table[start], "must get row p"),
     "crash past the end": (
         3,
         lambda x, table, start: (x + table[start:][: x.shape[1]]).view_as(x),
@@ -102,7 +106,11 @@ WRONG = {
     ),
     "codes added": (4, lambda x: x + sinusoidal_encoding(9, 8), "keep each vector's length"),
     "not turned": (4, lambda x: x, "must turn"),
-    "counted from 1": (4, lambda x: _rotate(torch.cat([x[..., :1, :], x], -2))[..., 1:, :], "at 0"),
+    "counted from 1": (
+        4,
+        lambda x: _rotate(torch.cat([x[..., :1, :], x], -2))[..., 1:, :],
+        "position 0",
+    ),
     "halves": (4, _rotate_halves, "2i and 2i+1"),
     "one hand for all": (4, lambda x: _rotate(x.unflatten(-1, (4, 2)).mT[..., 0]), "shape"),
 }

@@ -31,27 +31,32 @@ SOLUTION = "solution"
 
 
 def main() -> int:
-    """Write or check every notebook; return how many are out of date when checking."""
+    """Write or check every notebook; return how many could not be made or are out of date."""
     parser = argparse.ArgumentParser(description="Make the notebooks from the chapters.")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--freeze", action="store_true")
     options = parser.parse_args()
     if options.freeze and run_outdated():
         return 1
-    stale = 0
+    wrong = 0
     for path in chapter_paths():
         target = path.with_suffix(".ipynb")
         frozen = outputs_of(path) if options.freeze else stored_outputs(target)
-        text = notebook_text(path, frozen)
+        try:
+            text = notebook_text(path, frozen)
+        except ValueError as error:
+            wrong += 1
+            print(error, file=sys.stderr)
+            continue
         if target.is_file() and target.read_text("utf-8") == text:
             continue
-        stale += 1
         if options.check:
+            wrong += 1
             print(f"{target.relative_to(ROOT)} is out of date: run `make notebooks`")
         else:
             target.write_text(text, "utf-8")
             print(f"wrote {target.relative_to(ROOT)}")
-    return stale if options.check else 0
+    return wrong
 
 
 def notebook_text(path: Path, frozen: dict[str, NotebookNode], root: Path = ROOT) -> str:

@@ -71,7 +71,9 @@ def _replace_roles(
         if token.type == "link_open":
             _require_absolute(str(token.attrs["href"]))
         if token.type == "code_inline":  # a role in code is no role: step over it
-            cursor = text.index(token.content, cursor) + len(token.content)
+            # The parser has joined code that is broken over two lines.
+            begin = text.replace("\n", " ").find(token.content, cursor)
+            cursor = max(cursor, begin + len(token.content))
         if token.type != "myst_role":
             continue
         name = token.meta["name"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from myst import plain_text, split_target
@@ -100,7 +101,7 @@ class References:
         return "\n".join(lines)
 
     def _entry(self, key: str) -> Entry:
-        entries = parse_file(self.root / "book" / "references.bib").entries
+        entries = _bibliography(self.root / "book" / "references.bib")
         if key not in entries:
             raise ValueError(f"citation {key!r} is not in book/references.bib")
         return entries[key]
@@ -130,6 +131,11 @@ def glossary(root: Path) -> dict[str, str]:
         elif inside and line.startswith(" "):
             definitions[term] = f"{definitions[term]} {line.strip()}".strip()
     return definitions
+
+
+@cache
+def _bibliography(path: Path) -> dict[str, Entry]:
+    return dict(parse_file(path).entries)
 
 
 def _field(entry: Entry, name: str) -> str:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from tutorial_lib.validation import require_positive
 
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 def causal_mask(length: int, *, device: torch.device | None = None) -> Bool[Tensor, "query key"]:
     r"""Let position i attend to positions 0..i.
@@ -56,8 +58,8 @@ def padding_mask(
     Source: Vaswani et al. (2017), section 3.2.3.
     Used in :doc:`/notebooks/11_scaled_dot_product_attention`.
     """
-    if lengths.is_floating_point() or lengths.dtype == torch.bool:
-        raise TypeError(f"lengths must hold integers, got {lengths.dtype}")
+    if not isinstance(lengths, Tensor) or lengths.dtype not in INTEGERS:
+        raise TypeError(f"lengths must be a tensor of integers, got {_kind(lengths)}")
     if lengths.ndim != 1 or lengths.numel() == 0:
         raise ValueError(f"lengths must have shape (batch,), got {tuple(lengths.shape)}")
     shortest, longest = int(lengths.min()), int(lengths.max())
@@ -92,7 +94,7 @@ def combine_masks(*masks: Bool[Tensor, ...] | None) -> Bool[Tensor, ...] | None:
     if not given:
         return None
     for mask in given:
-        _require_boolean(mask)
+        _require_boolean(mask, name="masks")
     if max(mask.ndim for mask in given) == 4:  # a 3-D mask is (batch, query, key) beside a 4-D one
         given = [mask.unsqueeze(1) if mask.ndim == 3 else mask for mask in given]
     combined = given[0]
@@ -127,7 +129,7 @@ def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ..
 
     Taught in :doc:`/notebooks/12_multi_head_attention`.
     """
-    _require_boolean(mask)
+    _require_boolean(mask, name="attn_mask")
     aligned = mask.unsqueeze(1) if (mask.ndim, len(shape)) == (3, 4) else mask
     fits = aligned.ndim in (2, len(shape)) and all(
         ours in (1, theirs) for ours, theirs in zip(aligned.shape[::-1], shape[::-1], strict=False)
@@ -140,8 +142,10 @@ def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ..
     return aligned
 
 
-def _require_boolean(mask: Tensor) -> None:
-    if mask.dtype != torch.bool:
-        raise TypeError(
-            f"attn_mask must be boolean, True where a query may attend; got {mask.dtype}"
-        )
+def _require_boolean(mask: Tensor, *, name: str) -> None:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise TypeError(f"{name} must be boolean, True where a query may attend; got {_kind(mask)}")
+
+
+def _kind(value: object) -> str:
+    return str(value.dtype) if isinstance(value, Tensor) else type(value).__name__

@@ -73,7 +73,7 @@ def plot_matrix(
     Raises:
         ValueError: If ``matrix`` has not two axes, or the labels do not fit it.
     """
-    values = _as_matrix(matrix)
+    values = _as_matrix(matrix, name="matrix")
     _require_labels(values.shape[0], row_labels=row_labels)
     _require_labels(values.shape[1], column_labels=column_labels)
     if limits is None:
@@ -124,6 +124,9 @@ def plot_attention_map(
 
     Used in :doc:`/notebooks/11_scaled_dot_product_attention`.
     """
+    queries, keys = _as_matrix(weights, name="weights").shape
+    _require_labels(queries, query_labels=query_labels)
+    _require_labels(keys, key_labels=key_labels)
     ax = plot_matrix(
         weights,
         row_labels=query_labels,
@@ -154,16 +157,18 @@ def plot_attention_maps(
         The Axes drawn on, (layers, heads).
 
     Raises:
-        ValueError: If ``maps`` is empty, holds a tensor without three axes, or ``axes`` has not
-            one place for each map.
+        ValueError: If ``maps`` is empty or holds tensors that are not of one shape with three
+            axes, the labels do not fit them, or ``axes`` has not one place for each map.
 
     Used in :doc:`/notebooks/21_encoder`.
     """
-    if not maps or any(layer.ndim != 3 for layer in maps):
+    if not maps or maps[0].ndim != 3 or any(layer.shape != maps[0].shape for layer in maps):
         raise ValueError(
-            f"maps must hold tensors of shape (heads, query, key), one a layer, "
+            f"maps must hold tensors of one shape (heads, query, key), one a layer, "
             f"got shapes {[tuple(layer.shape) for layer in maps]}"
         )
+    for size in maps[0].shape[1:]:
+        _require_labels(size, labels=labels)
     shape = len(maps), len(maps[0])
     if axes is None:
         size = (2.3 * shape[1] + 0.8, 2.3 * shape[0] + 0.4)
@@ -207,7 +212,7 @@ def plot_runs(
 
     Used in :doc:`/notebooks/32_warmup_and_schedules`.
     """
-    values = _as_matrix(runs)
+    values = _as_matrix(runs, name="runs")
     if values.shape[1] != len(x):
         raise ValueError(f"runs must have {len(x)} points, one for each x, got {values.shape[1]}")
     ax = plt.subplots()[1] if ax is None else ax
@@ -216,10 +221,10 @@ def plot_runs(
     return ax
 
 
-def _as_matrix(tensor: Tensor) -> np.ndarray:
+def _as_matrix(tensor: Tensor, *, name: str) -> np.ndarray:
     values = torch.as_tensor(tensor).detach().float().cpu().numpy()
     if values.ndim != 2:
-        raise ValueError(f"a matrix with two axes is needed, got shape {values.shape}")
+        raise ValueError(f"{name} must have two axes, got shape {values.shape}")
     return values
 
 

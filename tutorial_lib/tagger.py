@@ -53,7 +53,9 @@ class TaggerNetwork(nn.Module):
         max_len: int = 512,
     ) -> None:
         super().__init__()
-        require_positive(input_dim=input_dim, num_classes=num_classes, embed_dim=embed_dim)
+        require_positive(
+            input_dim=input_dim, num_classes=num_classes, embed_dim=embed_dim, max_len=max_len
+        )
         self.input_net = nn.Linear(input_dim, embed_dim)
         self.positions = (
             SinusoidalPositionalEncoding(embed_dim, max_len=max_len) if positions else nn.Identity()

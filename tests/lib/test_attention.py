@@ -9,8 +9,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import CROSS_MASKS, SELF_MASKS, TOLERANCE, assert_all_close, gradients
-from reference import mask_case, randomized
+from reference import (
+    CROSS_MASKS,
+    SELF_MASKS,
+    TOLERANCE,
+    assert_all_close,
+    gradients,
+    mask_case,
+    randomized,
+)
 from torch import nn
 
 from tutorial_lib.attention import (
@@ -219,7 +226,11 @@ def test_rows_sum_to_one_or_to_zero_and_weights_lie_in_0_1(batch, query, key, wi
 
 @given(query=sizes, key=sizes, width=sizes, seed=seeds)
 def test_the_output_lies_among_the_values(query, key, width, seed):
-    q, k, v = draw(query, width, seed=seed), draw(key, width, seed=seed + 1), draw(key, 3, seed=seed)
+    q, k, v = (
+        draw(query, width, seed=seed),
+        draw(key, width, seed=seed + 1),
+        draw(key, 3, seed=seed),
+    )
     output, _ = scaled_dot_product_attention(q, k, v)
     assert (output <= v.max(dim=0).values + 1e-12).all()
     assert (output >= v.min(dim=0).values - 1e-12).all()
@@ -506,6 +517,4 @@ def test_inputs_that_do_not_fit_the_module_are_refused(shapes, says):
 def test_is_causal_is_refused_where_queries_and_keys_differ_in_number(explicit):
     module = MultiheadAttention(8, 2)
     with pytest.raises(ValueError, match="is_causal needs.*got 4 keys for 3 queries"):
-        module(
-            torch.zeros(2, 3, 8), torch.zeros(2, 4, 8), is_causal=True, need_weights=explicit
-        )
+        module(torch.zeros(2, 3, 8), torch.zeros(2, 4, 8), is_causal=True, need_weights=explicit)

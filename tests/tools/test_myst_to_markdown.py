@@ -50,6 +50,7 @@ def references(tmp_path: Path) -> References:
         ("{cite:t}`two2002`", "One and Two (2002)"),
         ("{cite:p}`three2003,one2001`", "(One et al., 2003; One, 2001)"),
         ("{eq}`eq-11-a` `` {eq}`eq-11-a` `` {eq}`eq-11-a`", "(11.1) `` {eq}`eq-11-a` `` (11.1)"),
+        ("`a\nb` {eq}`eq-11-a`", "`a\nb` (11.1)"),
         ("- item {eq}`eq-11-a`\n- next", "- item (11.1)\n- next"),
         ("| a |\n|---|\n| {eq}`eq-11-a` |", "| a |\n|---|\n| (11.1) |"),
         ("% a comment\n\ntext", "text"),

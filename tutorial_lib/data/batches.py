@@ -57,7 +57,14 @@ def batch_loader(
 
     Returns:
         The loader; Lightning treats it like any other.
+
+    Raises:
+        ValueError: If ``batch_size`` is below 1, or a loader that shuffles has not one full batch.
     """
+    if shuffle and batch_size > len(rows):
+        raise ValueError(
+            f"batch_size must be at most {len(rows)}, the number of rows, got {batch_size}"
+        )
     return DataLoader(
         rows,
         batch_size=batch_size,

@@ -30,8 +30,8 @@ def encoder_size_is_that_of_the_module(encoder_size: Callable) -> None:
         expected = sum(parameter.numel() for parameter in stack.parameters())
         got = encoder_size(*sizes)
         assert got == expected, (
-            f"{num_layers} layers with embed_dim={embed_dim}, dim_feedforward={dim_feedforward}, "
-            f"norm_first={norm_first} have {expected} parameters, got {got}"
+            f"num_layers={num_layers}, embed_dim={embed_dim}, dim_feedforward={dim_feedforward}, "
+            f"norm_first={norm_first} make {expected} parameters, got {got}"
         )
 
 

@@ -10,9 +10,8 @@ from tutorial_lib.exercises.checker import Checker
 check = Checker(32)
 
 
-def _require(call: str, got: object, needed: float) -> None:
-    is_number = isinstance(got, int | float) and not isinstance(got, bool)
-    assert is_number, f"{call} returns {got!r}, a number is needed"
+def _require(call: str, got: object, needed: int | float) -> None:
+    assert isinstance(got, int | float), f"{call} returns {got!r}, a number is needed"
     assert math.isclose(got, needed, abs_tol=1e-9), (
         f"{call} is {got:.4g}, it should be {needed:.4g}"
     )

@@ -1,0 +1,46 @@
+// What a page shows, for visit.py. Run in the page.
+() => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const article = document.querySelector("article.bd-article, .bd-search-container");
+
+  const prose = article.cloneNode(true);
+  prose.querySelectorAll("code, pre, kbd, .katex, script, style").forEach((e) => e.remove());
+
+  const images = [...article.querySelectorAll("img")].map((image) => ({
+    alt: image.getAttribute("alt"),
+    file: image.getAttribute("src").split("/").pop(),
+    caption: image.closest("figure")?.querySelector(".caption-text")?.textContent ?? "",
+    filter: getComputedStyle(image).filter,
+    ground: getComputedStyle(image).backgroundColor,
+    width: image.naturalWidth,
+  }));
+
+  const width = document.documentElement.clientWidth;
+  const scrollsInside = (element) => {
+    for (let box = element.parentElement; box && box !== document.body; box = box.parentElement) {
+      const clips = getComputedStyle(box).overflowX !== "visible";
+      if (clips && box.getBoundingClientRect().right <= width + 1) return true;
+    }
+    return false;
+  };
+  const isTooWide = (element) => {
+    const box = element.getBoundingClientRect();
+    return box.width > 0 && box.right > width + 1 && !scrollsInside(element);
+  };
+
+  return {
+    prose: prose.textContent,
+    failedFormulas: all(".katex-error").map((e) => e.textContent),
+    images,
+    undescribedImages: all("img:not([alt])").map((e) => e.outerHTML),
+    title: document.title,
+    language: document.documentElement.lang,
+    description: document.querySelector("meta[name=description]")?.content ?? "",
+    favicon: document.querySelector("link[rel=icon]")?.href ?? "",
+    scripts: all("script[src]").map((e) => e.src),
+    sideways: document.documentElement.scrollWidth - width,
+    tooWide: all(".bd-article-container *, footer *")
+      .filter(isTooWide)
+      .map((e) => e.outerHTML.slice(0, 120)),
+  };
+}

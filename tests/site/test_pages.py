@@ -1,0 +1,94 @@
+"""What every page of the site promises, as seen in a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from visit import READERS, SITE, Visit
+
+Look = Callable[[str, str], Visit]
+
+BOOK = "The Tested Transformer"
+RAW = {
+    "TeX": r"\$[^\s$][^$]*\$|\$\$|\\[a-zA-Z]{2,}|\\[()\[\]]",
+    "a role or directive": r"\{[a-z][\w:-]*\}|:::|```",
+    "Markdown": r"\*\*\S|\]\(|(?m:^#{1,6} )",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_page_loads_without_a_complaint(path: str, reader: str, look_at: Look) -> None:
+    trouble = look_at(path, reader).trouble
+    assert not trouble.errors
+    assert not trouble.failed
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_page_asks_no_other_server_for_anything(path: str, reader: str, look_at: Look) -> None:
+    assert not look_at(path, reader).trouble.outside
+
+
+def test_no_source_text_is_left_in_the_prose(path: str, look_at: Look) -> None:
+    prose = look_at(path, "light").facts["prose"]
+    assert {
+        kind: found.group() for kind, raw in RAW.items() if (found := re.search(raw, prose))
+    } == {}
+
+
+def test_every_formula_is_typeset(path: str, look_at: Look) -> None:
+    assert look_at(path, "light").facts["failedFormulas"] == []
+
+
+def test_every_picture_says_what_it_shows(path: str, look_at: Look) -> None:
+    facts = look_at(path, "light").facts
+    assert facts["undescribedImages"] == []
+    for image in facts["images"]:
+        alt = " ".join(image["alt"].split())
+        assert len(alt) >= 20, image
+        assert alt != " ".join(image["caption"].split()), "the caption is read out already"
+        assert image["file"].rsplit(".", 1)[0] not in alt, "a file name describes nothing"
+
+
+def test_every_picture_arrives(path: str, look_at: Look) -> None:
+    assert all(image["width"] > 0 for image in look_at(path, "light").facts["images"])
+
+
+def test_pictures_keep_their_colours_and_a_white_ground_on_a_dark_page(
+    path: str, look_at: Look
+) -> None:
+    for image in look_at(path, "dark").facts["images"]:
+        assert image["filter"] == "none"
+        assert image["ground"] == "rgb(255, 255, 255)"
+
+
+def test_a_page_says_what_it_is(path: str, base: str, look_at: Look) -> None:
+    facts = look_at(path, "light").facts
+    assert facts["language"] == "en"
+    assert BOOK in facts["title"]
+    assert 30 <= len(facts["description"]) <= 160
+    assert not any(re.search(raw, facts["description"]) for raw in RAW.values())
+    assert (SITE / facts["favicon"].removeprefix(base)).is_file()
+
+
+def test_no_two_pages_share_a_title(base: str, look_at: Look, every_path: list[str]) -> None:
+    titles = [look_at(path, "light").facts["title"] for path in every_path]
+    assert len(set(titles)) == len(titles)
+
+
+def test_a_page_does_not_load_the_icons_twice(path: str, look_at: Look) -> None:
+    scripts = look_at(path, "light").facts["scripts"]
+    assert scripts
+    assert not any("fontawesome" in script for script in scripts)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_the_accessibility_checker_finds_nothing(path: str, reader: str, look_at: Look) -> None:
+    assert look_at(path, reader).violations == []
+
+
+def test_nothing_scrolls_sideways_on_a_phone(path: str, look_at: Look) -> None:
+    facts = look_at(path, "phone").facts
+    assert facts["tooWide"] == []
+    assert facts["sideways"] <= 0

@@ -29,6 +29,9 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml package.json packa
 	pip install --quiet -r requirements.txt -c constraints.txt
 	pip install --quiet --no-deps --no-build-isolation --editable .
 	npm ci --silent
+	@# In JupyterLab a chapter's .md opens as a notebook.
+	jupytext-config --settings-file $(VENV)/share/jupyter/lab/settings/overrides.json \
+	    set-default-viewer markdown myst
 	touch $@
 
 book: setup  ## Run the chapters and render the site to _build/html
@@ -59,7 +62,7 @@ notebooks-check: book  ## Check the chapters' form, exercises and freshness
 	pytest tests/notebooks
 
 nbval: book  ## Run every notebook twice over and compare its outputs
-	pytest -p no:hypothesispytest -n $(JOBS) --dist loadscope --nbval-lax --nbval-current-env \
+	pytest -n $(JOBS) --dist loadscope --nbval-lax --nbval-current-env \
 	    --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
 	pytest -n $(JOBS) --dist loadscope --nbval --nbval-current-env \
 	    --nbval-sanitize-with tests/notebooks/sanitize.cfg _build/jupyter_execute/notebooks
@@ -71,7 +74,7 @@ site-test: book  ## Open every page of the site in a real browser
 serve: book  ## Serve the site on http://localhost:8000
 	python -m http.server --directory _build/html --bind 127.0.0.1 8000
 
-lab: setup  ## Open JupyterLab; right-click a chapter's .md, Open With, Notebook
+lab: setup  ## Open JupyterLab, where the chapters' .md open as notebooks
 	jupyter lab notebooks
 
 clean:  ## Remove what was built; .venv and node_modules stay

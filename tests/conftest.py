@@ -12,7 +12,7 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "Agg")  # figures are drawn into memory
 
 # Every module of the package that is imported from here on checks its signatures when called.
-jaxtyping.install_import_hook("tutorial_lib", "beartype.beartype")
+jaxtyping.install_import_hook("tutorial_lib", "shape_checker.typechecked")
 
 hypothesis.settings.register_profile("book", derandomize=True, deadline=None, max_examples=20)
 hypothesis.settings.load_profile("book")

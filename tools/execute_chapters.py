@@ -75,7 +75,11 @@ def _is_cached(cache: JupyterCacheAbstract, path: Path) -> bool:
 
 def _execute(path: Path) -> ExecutionResult:
     return single_nb_execution(
-        read_chapter(path), cwd=str(path.parent), timeout=TIMEOUT, allow_errors=False
+        read_chapter(path),
+        cwd=str(path.parent),
+        timeout=TIMEOUT,
+        allow_errors=False,
+        extra_arguments=["--log-level=ERROR"],  # the kernel's, not the chapter's
     )
 
 

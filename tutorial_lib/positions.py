@@ -68,6 +68,7 @@ class SinusoidalPositionalEncoding(nn.Module):
 
     def __init__(self, embed_dim: int, *, max_len: int = 5000, dropout: float = 0.0) -> None:
         super().__init__()
+        require_positive(embed_dim=embed_dim, max_len=max_len)
         require_probability(dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         # A buffer moves with the module; not persistent, since the formula gives it back.

@@ -516,5 +516,5 @@ def test_inputs_that_do_not_fit_the_module_are_refused(shapes, says):
 @pytest.mark.parametrize("explicit", [True, False])
 def test_is_causal_is_refused_where_queries_and_keys_differ_in_number(explicit):
     module = MultiheadAttention(8, 2)
-    with pytest.raises(ValueError, match="is_causal needs.*got 4 keys for 3 queries"):
+    with pytest.raises(ValueError, match=r"is_causal needs.*got 4 keys for 3 queries"):
         module(torch.zeros(2, 3, 8), torch.zeros(2, 4, 8), is_causal=True, need_weights=explicit)

@@ -36,6 +36,9 @@
     title: document.title,
     language: document.documentElement.lang,
     description: document.querySelector("meta[name=description]")?.content ?? "",
+    numbered: [...article.querySelectorAll(":is(h1, h2, h3, h4, h5, h6) > .section-number")].map(
+      (e) => e.parentElement.tagName,
+    ),
     favicon: document.querySelector("link[rel=icon]")?.href ?? "",
     scripts: all("script[src]").map((e) => e.src),
     sideways: document.documentElement.scrollWidth - width,

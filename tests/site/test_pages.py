@@ -14,7 +14,7 @@ BOOK = "The Tested Transformer"
 RAW = {
     "TeX": r"\$[^\s$][^$]*\$|\$\$|\\[a-zA-Z]{2,}|\\[()\[\]]",
     "a role or directive": r"\{[a-z][\w:-]*\}|:::|```",
-    "Markdown": r"\*\*\S|\]\(|(?m:^#{1,6} )",
+    "Markdown": r"\*\*[^*\n]+\*\*|\]\(|(?m:^#{1,6} )",
 }
 
 
@@ -70,6 +70,11 @@ def test_a_page_says_what_it_is(path: str, base: str, look_at: Look) -> None:
     assert 30 <= len(facts["description"]) <= 160
     assert not any(re.search(raw, facts["description"]) for raw in RAW.values())
     assert (SITE / facts["favicon"].removeprefix(base)).is_file()
+
+
+def test_only_the_title_carries_the_number_of_the_chapter(path: str, look_at: Look) -> None:
+    numbered = look_at(path, "light").facts["numbered"]
+    assert numbered == (["H1"] if path.startswith("notebooks/") else [])
 
 
 def test_no_two_pages_share_a_title(base: str, look_at: Look, every_path: list[str]) -> None:

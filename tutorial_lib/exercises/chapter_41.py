@@ -60,9 +60,9 @@ def shift_matrix_moves_every_code(shift_matrix: Callable) -> None:
         matrix = shift_matrix(shift, width)
         _require_shape(matrix, (width, width), "the matrix")
         codes = sinusoidal_encoding(30, width).double()
-        start, moved = codes[3:20], codes[3 + shift : 20 + shift]
+        start, moved = codes[6:20], codes[6 + shift : 20 + shift]
         got = start @ matrix.double()
-        back = codes[3 - shift : 20 - shift]
+        back = codes[6 - shift : 20 - shift]
         assert shift == 0 or not _close(got, back, 1e-4), (
             "the codes move the wrong way: transpose each block"
         )

@@ -72,7 +72,7 @@ WRONG = {
         "wrong for a shift of 1",
     ),
     "does not wrap": (4, lambda n, k: _shift_matrix(k, 32), "query 11"),
-    "wraps only": (4, lambda n, k: _shift_matrix(k - n, 32), "query 0"),
+    "wraps only": (4, lambda n, k: _shift_matrix(k - n, 32), "scores highest with key 0"),
 }
 
 

@@ -1,0 +1,41 @@
+"""Every message names the argument, what came and what was needed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tutorial_lib.validation import require_positive, require_probability, require_width
+
+
+def test_good_values_pass():
+    require_positive(width=1, length=10**9)
+    require_probability(dropout=0.0, other=0.999)
+    require_width(torch.zeros(2, 3, 4), 4, name="x")
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("value", [1.0, "1", None, True, torch.tensor(1)])
+def test_what_is_not_an_integer_is_a_type_error(value):
+    with pytest.raises(TypeError, match=f"width must be an integer, got {type(value).__name__}"):
+        require_positive(length=1, width=value)
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_what_is_below_one_is_a_value_error(value):
+    with pytest.raises(ValueError, match=f"width must be at least 1, got {value}"):
+        require_positive(length=1, width=value)
+
+
+@pytest.mark.parametrize("value", [-1e-9, 1.0, 2.0, math.nan, math.inf])
+def test_what_is_not_a_dropout_is_a_value_error(value):
+    with pytest.raises(ValueError, match=rf"p must be at least 0 and below 1, got {value}"):
+        require_probability(other=0.5, p=value)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 5), (1, 2, 3, 4)])
+def test_another_shape_is_a_value_error(shape):
+    with pytest.raises(ValueError, match=r"memory must have shape \(batch, length, 4\), got \("):
+        require_width(torch.zeros(shape), 4, name="memory")

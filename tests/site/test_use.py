@@ -1,0 +1,189 @@
+"""Use the site as its readers do: by keyboard, in the dark, searching, without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from visit import READERS, open_context, page_paths, run_axe
+
+FOLD = "details.hide > summary"
+GROUND = "getComputedStyle(document.body).backgroundColor"
+# Where the keyboard is, and whether one can see it.
+FOCUS = """() => {
+  const spot = document.activeElement;
+  if (!spot || spot === document.body) return null;
+  const style = getComputedStyle(spot);
+  const box = spot.closest(".bd-search") ?? spot;
+  const shown = [style, getComputedStyle(box)].some((s) =>
+    (s.outlineStyle !== "none" && parseFloat(s.outlineWidth) > 0) || s.boxShadow !== "none");
+  const places = {
+    "skip link": "#pst-skip-link a",
+    "search button": ".search-button__button",
+    "sidebar link": ".bd-sidebar-primary nav a",
+    "theme switch": ".theme-switch-button",
+    "link in the text": "article a",
+    "fold": "details.hide > summary",
+    "link to the next page": ".prev-next-footer a",
+  };
+  const place = Object.keys(places).find((name) => spot.matches(places[name]));
+  return { place: place ?? "", shown, html: spot.outerHTML.slice(0, 120) };
+}"""
+
+
+@pytest.fixture
+def chapter(base: str) -> str:
+    """Name the first chapter."""
+    return next(path for path in page_paths() if path.startswith("notebooks/"))
+
+
+def stops_of_tab(page: Page, limit: int = 600) -> Iterator[dict]:
+    """Press Tab from the top of the page until the keyboard leaves it."""
+    for _ in range(limit):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(FOCUS)
+        if stop is None:
+            return
+        yield stop
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Page, chapter: str) -> None:
+    page.goto(chapter)
+    stops = list(stops_of_tab(page))
+    assert [stop["html"] for stop in stops if not stop["shown"]] == []
+    assert stops[0]["place"] == "skip link"
+    assert {stop["place"] for stop in stops} >= {
+        "search button",
+        "sidebar link",
+        "theme switch",
+        "link in the text",
+        "fold",
+        "link to the next page",
+    }
+
+
+def test_the_skip_link_leads_to_the_text(page: Page, chapter: str) -> None:
+    page.goto(chapter)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{page.url.split('#')[0]}#main-content")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
+@pytest.mark.parametrize("key", ["Enter", "Space"])
+def test_a_solution_opens_and_closes_from_the_keyboard(page: Page, chapter: str, key: str) -> None:
+    page.goto(chapter)
+    fold = page.locator(FOLD).first
+    code = page.locator("details.hide pre").first
+    expect(fold).to_have_accessible_name("Show the solution")
+    expect(code).to_be_hidden()
+    fold.focus()
+    page.keyboard.press(key)
+    expect(code).to_be_visible()
+    expect(fold).to_have_accessible_name("Hide the solution")
+    page.keyboard.press(key)
+    expect(code).to_be_hidden()
+
+
+def test_an_opened_solution_passes_the_accessibility_checker(page: Page, chapter: str) -> None:
+    page.goto(chapter)
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true })")
+    assert run_axe(page) == []
+
+
+def test_a_wide_formula_is_reached_by_keyboard_on_a_phone(
+    browser: Browser, base: str, chapter: str
+) -> None:
+    with open_context(browser, base, **READERS["phone"]) as context:
+        page = context.new_page()
+        page.goto(chapter)
+        expect(page.locator("div.math[tabindex='0']").first).to_be_visible()
+        wide = page.evaluate(
+            "[...document.querySelectorAll('div.math')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.tabIndex)"
+        )
+    assert set(wide) == {0}
+
+
+def test_searching_for_attention_finds_chapters(page: Page) -> None:
+    page.goto("search.html?q=attention")
+    results = page.locator("#search-results ul.search li a[href*='notebooks/']")
+    expect(results.first).to_be_visible()
+    results.first.click()
+    page.wait_for_url("**/notebooks/**")
+
+
+def test_the_search_opens_with_control_and_k(page: Page) -> None:
+    page.goto("book/index.html")
+    page.keyboard.press("Control+k")
+    field = page.get_by_role("searchbox", name="Search this book")
+    expect(field).to_be_focused()
+    assert run_axe(page) == []
+    field.fill("softmax")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=softmax**")
+    expect(page.locator("#search-results ul.search li").first).to_be_visible()
+
+
+def test_the_theme_switch_darkens_the_page_and_is_remembered(page: Page) -> None:
+    page.goto("book/index.html")
+    root = page.locator("html")
+    light = page.evaluate(GROUND)
+    switch = page.get_by_role("button", name="Color mode")
+    while root.get_attribute("data-mode") != "dark":
+        before = root.get_attribute("data-mode") or ""
+        switch.click()
+        expect(root).not_to_have_attribute("data-mode", before)
+    dark = page.evaluate(GROUND)
+    assert dark != light
+    page.reload()
+    expect(root).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(GROUND) == dark
+
+
+def test_a_dark_system_gets_a_dark_page(browser: Browser, base: str) -> None:
+    grounds = []
+    for reader in ("light", "dark"):
+        with open_context(browser, base, **READERS[reader]) as context:
+            page = context.new_page()
+            page.goto("book/index.html")
+            grounds.append(page.evaluate(GROUND))
+    assert grounds[0] == "rgb(255, 255, 255)"
+    assert grounds[1] != grounds[0]
+
+
+def test_the_table_of_contents_opens_on_a_phone(browser: Browser, base: str, chapter: str) -> None:
+    with open_context(browser, base, **READERS["phone"]) as context:
+        page = context.new_page()
+        page.goto("book/index.html")
+        link = page.locator(f".bd-sidebar-primary nav a[href$='{chapter}']")
+        expect(link).not_to_be_in_viewport()
+        page.locator("button.primary-toggle").click()
+        expect(link).to_be_in_viewport()
+        page.keyboard.press("Escape")
+        expect(link).not_to_be_in_viewport()
+
+
+def test_nothing_moves_for_a_reader_who_asked_for_stillness(
+    browser: Browser, base: str, chapter: str
+) -> None:
+    with open_context(browser, base, reduced_motion="reduce", **READERS["light"]) as context:
+        page = context.new_page()
+        page.goto(chapter)
+        assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+        assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_a_chapter_can_be_read_without_scripts(browser: Browser, base: str, chapter: str) -> None:
+    with open_context(browser, base, java_script_enabled=False, **READERS["light"]) as context:
+        page = context.new_page()
+        page.goto(chapter)
+        expect(page.locator("h1").last).to_be_visible()
+        # The theme's colours are there.
+        assert page.evaluate(GROUND) == "rgb(255, 255, 255)"
+        expect(page.locator("div.math .katex-html").first).to_be_visible()
+        expect(page.locator("article pre").first).to_be_visible()
+        page.locator(FOLD).first.click()
+        expect(page.locator("details.hide pre").first).to_be_visible()

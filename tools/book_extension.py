@@ -121,8 +121,13 @@ MENDS = [
         re.compile(r'<dl>\s*((?:<dd><em class="sig-param">.*?</dd>\s*)+)</dl>', re.DOTALL),
         lambda found: re.sub("<(/?)dd>", r"<\1div>", f"<div>{found[1]}</div>"),
     ),
-    # Without scripts the theme would know no colours for the mode "auto"; with them, it is meant.
-    (re.compile(r'(localStorage.getItem\("\w+"\) \|\|) ""'), r'\1 "auto"'),
+    # The mode "auto" has no colours until a script, late, has chosen some: choose at once. Without
+    # scripts the attribute stays away, and the page is light.
+    (re.compile(r'(getItem\("mode"\) \|\|) ""'), r'\1 "auto"'),
+    (
+        re.compile(r'(getItem\("theme"\) \|\|) ""'),
+        r'\1 (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
+    ),
     # A chapter's number belongs to its title alone.
     (re.compile(r'(<h[2-6]>)<span class="section-number">[^<]*</span>'), r"\1"),
     # A deprecated role, which is not allowed in a list.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Integer
 from torch import Tensor
 
 from tutorial_lib.validation import require_positive
@@ -37,7 +37,7 @@ def causal_mask(length: int, *, device: torch.device | None = None) -> Bool[Tens
 
 
 def padding_mask(
-    lengths: Int[Tensor, " batch"], max_len: int | None = None
+    lengths: Integer[Tensor, " batch"], max_len: int | None = None
 ) -> Bool[Tensor, "batch 1 1 key"]:
     r"""Let every query attend to the real tokens of its own sequence, and to no padding.
 

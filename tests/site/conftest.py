@@ -17,7 +17,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
@@ -42,10 +42,13 @@ def base() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser(base: str) -> Iterator[Browser]:
     """Start one browser for all tests."""
+    executable, problem = None, ""
     try:
         executable = find_browser()
     except FileNotFoundError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    if executable is None:
+        pytest.fail(problem, pytrace=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=launch_arguments())
         yield browser

@@ -42,7 +42,7 @@ WRONG = {
     "counts batches": (2, lambda n, b, a, e: e * math.ceil(n / b)),
     "drops the short batch": (2, lambda n, b, a, e: e * (n // b // a)),
     "accumulates across epochs": (2, lambda n, b, a, e: math.ceil(e * math.ceil(n / b) / a)),
-    "counts one large batch": (2, lambda n, b, a, e: e * math.ceil(n / b / a) + 1),
+    "takes one step too many": (2, lambda n, b, a, e: e * math.ceil(n / b / a) + 1),
     "rises again or goes below 0": (
         3,
         lambda s, w, d, t: min(1.0, (s + 1) / (w + 1), (t - s) / max(d, 1)),

@@ -1,0 +1,110 @@
+"""Batches taken at once are the rows taken one by one; the loader is PyTorch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, default_collate
+
+from tutorial_lib.data.batches import TensorRows, batch_loader
+
+
+def make_rows(size=10):
+    return TensorRows(torch.arange(size), torch.arange(3 * size).reshape(size, 3))
+
+
+@given(indices=st.lists(st.integers(0, 9), min_size=1, max_size=12))
+def test_a_batch_is_its_rows_one_by_one(indices):
+    rows = make_rows()
+    at_once = rows.__getitems__(indices)
+    one_by_one = default_collate([rows[index] for index in indices])
+    assert len(at_once) == len(one_by_one) == 2
+    for batch, stacked in zip(at_once, one_by_one, strict=True):
+        assert batch.equal(stacked)
+
+
+def test_rows_know_their_number():
+    assert len(make_rows(7)) == 7
+    assert [int(part.sum()) for part in make_rows()[2]] == [2, 6 + 7 + 8]
+
+
+def test_the_loader_gives_what_an_ordinary_loader_gives():
+    rows = make_rows()
+    ordinary = DataLoader([rows[i] for i in range(10)], batch_size=4)
+    loader = batch_loader(rows, batch_size=4)
+    for batch, expected in zip(loader, ordinary, strict=True):
+        assert all(ours.equal(theirs) for ours, theirs in zip(batch, expected, strict=True))
+
+
+def test_the_loader_is_an_ordinary_one():
+    loader = batch_loader(make_rows(), batch_size=4)
+    assert type(loader) is DataLoader
+    assert loader.batch_size == 4
+    assert loader.dataset[3][0] == 3
+
+
+def test_the_last_batch_is_short_in_order_and_dropped_when_shuffled():
+    in_order = batch_loader(make_rows(), batch_size=4)
+    assert len(in_order) == 3
+    assert [len(batch[0]) for batch in in_order] == [4, 4, 2]
+    shuffled = batch_loader(make_rows(), batch_size=4, shuffle=True)
+    assert len(shuffled) == 2
+    assert [len(batch[0]) for batch in shuffled] == [4, 4]
+
+
+def epoch(loader):
+    return torch.cat([batch[0] for batch in loader]).tolist()
+
+
+def test_the_order_is_that_of_the_seed_and_new_every_epoch():
+    def two_epochs(seed):
+        loader = batch_loader(make_rows(40), batch_size=8, shuffle=True, seed=seed)
+        return epoch(loader), epoch(loader)
+
+    torch.manual_seed(1)
+    first = two_epochs(seed=3)
+    torch.manual_seed(2)
+    assert two_epochs(seed=3) == first
+    assert two_epochs(seed=4) != first
+    assert first[0] != first[1]
+    for drawn in first:
+        assert sorted(drawn) == list(range(40))
+
+
+def test_the_loader_leaves_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    epoch(batch_loader(make_rows(), batch_size=5, shuffle=True))
+    assert torch.rand(1).equal(expected)
+
+
+def test_without_shuffling_the_rows_come_in_order():
+    assert epoch(batch_loader(make_rows(), batch_size=3, seed=5)) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ((), r"tensors must have the same number of rows, got \[\]"),
+        ((torch.zeros(2), torch.zeros(3)), r"tensors must have the same number.*got \[2, 3\]"),
+    ],
+)
+def test_tensors_that_do_not_fit_together_are_refused(tensors, says):
+    with pytest.raises(ValueError, match=says):
+        TensorRows(*tensors)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_batch_of_nothing_is_refused(shuffle):
+    with pytest.raises(ValueError, match=r"batch_size should be a positive integer.*=0"):
+        batch_loader(make_rows(), batch_size=0, shuffle=shuffle)
+
+
+def test_an_epoch_without_one_full_batch_is_refused():
+    assert epoch(batch_loader(make_rows(), batch_size=11)) == list(range(10))
+    assert sorted(epoch(batch_loader(make_rows(), batch_size=10, shuffle=True))) == list(range(10))
+    with pytest.raises(ValueError, match="batch_size must be at most 10, the number of rows, got"):
+        batch_loader(make_rows(), batch_size=11, shuffle=True)

@@ -99,6 +99,19 @@ def test_an_opened_solution_passes_the_accessibility_checker(page: Page, chapter
     assert run_axe(page) == []
 
 
+@pytest.mark.parametrize("reader", READERS)
+def test_the_way_back_to_the_top_passes_the_accessibility_checker(
+    browser: Browser, base: str, chapter: str, reader: str
+) -> None:
+    with open_context(browser, base, reduced_motion="reduce", **READERS[reader]) as context:
+        page = context.new_page()
+        page.goto(chapter)
+        page.evaluate("scrollTo(0, 3000)")
+        page.evaluate("scrollTo(0, 2000)")  # the button shows on the way up
+        expect(page.locator("#pst-back-to-top")).to_be_visible()
+        assert run_axe(page) == []
+
+
 def test_a_wide_formula_is_reached_by_keyboard_on_a_phone(
     browser: Browser, base: str, chapter: str
 ) -> None:

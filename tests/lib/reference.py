@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tutorial_lib.masks import causal_mask, combine_masks, padding_mask
 
-TOLERANCE = {"atol": 1e-10, "rtol": 1e-10}
+Module = TypeVar("Module", bound=nn.Module)
+
+TOLERANCE: dict[str, Any] = {"atol": 1e-10, "rtol": 1e-10}
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def mask_case(kind: str, *, batch: int, heads: int, query: int, key: int) -> Mas
     raise ValueError(kind)
 
 
-def randomized(module: nn.Module, *, seed: int = 0) -> nn.Module:
+def randomized(module: Module, *, seed: int = 0) -> Module:
     """Draw every parameter, so that no bias is 0, no norm the identity, no layer like another."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

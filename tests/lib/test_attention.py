@@ -368,6 +368,14 @@ def test_a_query_without_keys_gets_exact_zeros(dtype):
     assert all((gradient[1] == 0).all() for gradient in (query, key, value))
 
 
+def test_no_nan_appears_and_is_hidden_on_the_way_back():
+    x = draw(2, 3, 4).requires_grad_()
+    mask = padding_mask(torch.tensor([3, 0]))[:, 0]
+    output, _ = scaled_dot_product_attention(x, x, x, mask)
+    with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
+        output.sum().backward()  # raises where a step of the way gives NaN
+
+
 @pytest.mark.parametrize("explicit", [True, False])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_token_without_keys_gets_the_output_bias_and_a_zero_gradient(dtype, explicit):

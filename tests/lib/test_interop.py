@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,7 @@ from tutorial_lib.layers import TransformerEncoderLayer
 from tutorial_lib.transformer import TransformerEncoder
 
 
-def layer(**settings) -> nn.TransformerEncoderLayer:
+def layer(**settings: Any) -> nn.TransformerEncoderLayer:
     return nn.TransformerEncoderLayer(8, 2, 12, **({"batch_first": True} | settings))
 
 
@@ -76,7 +78,7 @@ def test_the_twin_has_copies_that_are_trained(make, kind):
 
 
 def test_the_sizes_and_settings_are_taken_over():
-    twin = from_torch(nn.MultiheadAttention(8, 4, dropout=0.25, kdim=5, vdim=6, bias=False))
+    twin: Any = from_torch(nn.MultiheadAttention(8, 4, dropout=0.25, kdim=5, vdim=6, bias=False))
     assert (twin.embed_dim, twin.num_heads, twin.dropout) == (8, 4, 0.25)
     assert (twin.k_proj.in_features, twin.v_proj.in_features) == (5, 6)
     assert twin.q_proj.bias is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -12,7 +14,7 @@ from torch import nn
 from tutorial_lib.interop import from_torch
 from tutorial_lib.layers import FeedForward, TransformerEncoderLayer
 
-SIZES = {"embed_dim": 8, "num_heads": 2, "dim_feedforward": 12}
+SIZES: dict[str, Any] = {"embed_dim": 8, "num_heads": 2, "dim_feedforward": 12}
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

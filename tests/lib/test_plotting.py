@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 from tutorial_lib.plotting import (
     plot_attention_map,
@@ -23,7 +24,7 @@ def _no_figure_is_shown_or_left(monkeypatch):
         raise AssertionError("a figure was shown")
 
     monkeypatch.setattr(plt, "show", show)
-    monkeypatch.setattr(plt.Figure, "show", show)
+    monkeypatch.setattr(Figure, "show", show)
     with plt.rc_context():
         yield
     plt.close("all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from tutorial_lib.positions import (
     sinusoidal_encoding,
 )
 
-TOLERANCE = {"atol": 1e-10, "rtol": 1e-10}
+TOLERANCE: dict[str, Any] = {"atol": 1e-10, "rtol": 1e-10}
 KINDS = [SinusoidalPositionalEncoding, LearnedPositionalEmbedding]
 
 

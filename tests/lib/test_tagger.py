@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -12,7 +14,13 @@ from tutorial_lib.masks import causal_mask, padding_mask
 from tutorial_lib.positions import sinusoidal_encoding
 from tutorial_lib.tagger import TaggerNetwork
 
-SIZES = {"input_dim": 10, "num_classes": 7, "embed_dim": 8, "num_heads": 2, "num_layers": 2}
+SIZES: dict[str, Any] = {
+    "input_dim": 10,
+    "num_classes": 7,
+    "embed_dim": 8,
+    "num_heads": 2,
+    "num_layers": 2,
+}
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

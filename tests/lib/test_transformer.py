@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from tutorial_lib.interop import from_torch
 from tutorial_lib.masks import causal_mask, combine_masks, padding_mask
 from tutorial_lib.transformer import TransformerEncoder
 
-SIZES = {"num_layers": 3, "embed_dim": 8, "num_heads": 2, "dim_feedforward": 12}
+SIZES: dict[str, Any] = {"num_layers": 3, "embed_dim": 8, "num_heads": 2, "dim_feedforward": 12}
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from tutorial_lib.data.reverse import ReverseDataModule, reverse_sequences
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "num_categories": 7,
     "length": 5,
     "train_size": 20,

@@ -68,7 +68,7 @@ nbval: book  ## Run every notebook twice over and compare its outputs
 	    --nbval-sanitize-with tests/notebooks/sanitize.cfg _build/jupyter_execute/notebooks
 
 site-test: book  ## Open every page of the site in a real browser
-	tools/find_chromium.sh
+	python tests/site/browser.py
 	pytest tests/site
 
 serve: book  ## Serve the site on http://localhost:8000

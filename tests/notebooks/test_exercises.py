@@ -42,7 +42,8 @@ def test_every_solution_is_told_correct(path: Path) -> None:
     solutions = executed_cells(path, "solution")
     assert len(solutions) == len(executed_cells(path, "exercise"))
     for count, solution in enumerate(solutions, start=1):
-        assert printed(solution).strip().endswith(f"Exercise {number}.{count}: correct.")
+        assert f"Exercise {number}.{count}: correct." in printed(solution).splitlines()
+        assert "not yet" not in printed(solution)
         assert "hide-cell" in solution.metadata["tags"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ def python_blocks(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_python_on_a_page_runs(page: Path) -> None:
     for block in python_blocks(page):
-        exec(compile(block, page.name, "exec"), {})
+        subprocess.run([sys.executable, "-c", block], check=True, cwd=ROOT)
 
 
 def test_the_readme_and_the_landing_page_show_python() -> None:

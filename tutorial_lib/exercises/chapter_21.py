@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +70,8 @@ def maps_are_those_of_the_model(maps_of: Callable) -> None:
     for norm_first in (False, True):
         encoder = _torch_encoder(norm_first=norm_first)
         x = torch.randn(3, 6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(21))
-        expected = from_torch(encoder).attention_maps(x, ~padding[:, None, None])
+        twin = cast(TransformerEncoder, from_torch(encoder))
+        expected = twin.attention_maps(x, ~padding[:, None, None])
         maps = maps_of(encoder, x, padding)
         assert isinstance(maps, list), f"a list is needed, got {type(maps).__name__}"
         assert len(maps) == 3, f"a map for each of the 3 layers is needed, got {len(maps)}"

@@ -11,6 +11,7 @@ import sphinxcontrib.katex
 from chapters import ROOT, chapter_number, dependency_digest, stamped
 from docutils import nodes
 from page_mends import mend_page
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -29,6 +30,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-get-outdated", find_stale_chapters)
     # After Sphinx has counted sections and figures.
     app.connect("env-get-updated", number_by_chapter, priority=900)
+    app.connect("doctree-resolved", size_figures)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", publish_notebooks)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
@@ -99,6 +101,16 @@ def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
             title["secnumber"] = (number,)
             env.titles[docname]["secnumber"] = (number,)
     return TocTreeCollector().assign_figure_numbers(env)
+
+
+def size_figures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Show a drawn figure at its size in inches, whatever its resolution: 96 pixels an inch."""
+    for image in doctree.findall(nodes.image):
+        path = Path(app.srcdir, image["uri"])
+        if path.parent.name == "jupyter_execute" and path.suffix == ".png":
+            with Image.open(path) as drawn:
+                inches = drawn.width / drawn.info["dpi"][0]
+            image["width"] = f"{96 * inches:.0f}px"
 
 
 def publish_notebooks(app: Sphinx, exception: Exception | None) -> None:

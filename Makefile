@@ -27,8 +27,8 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml package.json packa
 	pip install --quiet --upgrade pip==26.3
 	pip install --quiet -r <(grep '^torch==' requirements.txt)
 	pip install --quiet -r requirements.txt -c constraints.txt
-	pip install --quiet --no-deps --no-build-isolation --editable .
-	npm ci --silent
+	PYTHONWARNINGS=ignore pip install --quiet --no-deps --no-build-isolation --editable .
+	npm ci --loglevel=error
 	@# In JupyterLab a chapter's .md opens as a notebook.
 	jupytext-config --settings-file $(VENV)/share/jupyter/lab/settings/overrides.json \
 	    set-default-viewer markdown myst

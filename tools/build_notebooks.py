@@ -22,7 +22,7 @@ import yaml
 from chapters import ROOT, chapter_number, chapter_paths
 from execute_chapters import outputs_of, run_outdated
 from myst import PARSER
-from myst_to_markdown import to_markdown
+from myst_to_markdown import figure_name, to_markdown
 from nbformat import NotebookNode, v4
 from references import References
 
@@ -139,6 +139,7 @@ def _collect_labels(chapter: Path, numbers: dict[str, str], sections: dict[str, 
             continue
         tokens = PARSER.parse(cell.source)
         equations += [token.info for token in tokens if token.type == "math_block_label"]
+        figures += [name for token in tokens if (name := figure_name(token))]
         for token, _, title in zip(tokens, tokens[1:], tokens[2:], strict=False):
             if token.type == "myst_target":
                 sections[token.content] = title.content

@@ -17,7 +17,7 @@ from markdown_it.token import Token
 from myst import PARSER
 from myst_parser.parsers.directives import parse_directive_text
 from references import References
-from sphinx.directives.patches import MathDirective
+from sphinx.directives.patches import Figure, MathDirective
 from sphinx_design.dropdown import DropdownDirective
 
 
@@ -58,6 +58,14 @@ def to_markdown(text: str, references: References) -> str:
     for begin, end, replacement in sorted(edits, reverse=True):
         text = text[:begin] + replacement + text[end:]
     return text.strip()
+
+
+def figure_name(token: Token) -> str | None:
+    """Give the name of a figure directive; other tokens have none."""
+    if token.info.startswith("{figure}"):
+        path = token.info.removeprefix("{figure}").strip()
+        return parse_directive_text(Figure, path, token.content).options.get("name")
+    return None
 
 
 def _replace_roles(
@@ -126,6 +134,15 @@ def _admonition(name: str, block: Block, references: References) -> str:
     return _indented(f"**{title}**\n\n{body}", "> ")
 
 
+def _figure(name: str, block: Block, references: References) -> str:
+    if not block.options.get("alt"):
+        raise UnknownMarkupError(f"figure {block.argument}: an option alt is needed")
+    number = references.number(block.options["name"])
+    caption = to_markdown(block.body, references)
+    address = references.file(block.argument)
+    return f"![{block.options['alt']}]({address})\n\n**Fig. {number}** {caption}"
+
+
 def _dropdown(name: str, block: Block, references: References) -> str:
     body = to_markdown(block.body, references)
     return f"<details><summary>{block.argument}</summary>\n\n{body}\n\n</details>"
@@ -183,6 +200,7 @@ Convert = Callable[[str, Block, References], str]
 DIRECTIVES: dict[str, tuple[type[Directive], Convert]] = {
     "admonition": (Admonition, _admonition),
     "dropdown": (DropdownDirective, _dropdown),
+    "figure": (Figure, _figure),
     "math": (MathDirective, _math),
     "list-table": (ListTable, _list_table),
     **dict.fromkeys(TITLES, (Note, _admonition)),

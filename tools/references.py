@@ -61,6 +61,14 @@ class References:
         folder = f"{self.repository}/blob/main/notebooks/" if self.repository else ""
         return f"[{text}]({folder}{file})"
 
+    def file(self, path: str) -> str:
+        """Give the address of a file that a chapter shows."""
+        target = (self.root / self.docname).parent / path
+        if not target.is_file():
+            raise ValueError(f"file {path!r} does not exist")
+        name = target.resolve().relative_to(self.root.resolve()).as_posix()
+        return f"{self.repository}/raw/main/{name}" if self.repository else path
+
     def term(self, role: str) -> str:
         """Show a term with its definition, which appears when it is pointed at."""
         text, term = split_target(role)

@@ -113,6 +113,15 @@ def test_a_figure_is_followed_by_its_caption_and_its_words(chapter: Path) -> Non
     assert "One line." in cells[drawn + 1].source
 
 
+def test_drawn_figures_and_files_are_counted_together(chapter: Path) -> None:
+    picture = ":::{figure} a.svg\n:name: fig-11-b\n:alt: A square.\n\nA.\n:::"
+    (chapter.parent / "a.svg").write_text("<svg/>")
+    chapter.write_text(f"{CHAPTER}\n{picture}\n\nSee {{numref}}`fig-11-b`.\n")
+    last = build(chapter).cells[-1].source
+    assert "**Fig. 11.2** A." in last
+    assert last.endswith("See Fig. 11.2.")
+
+
 def test_a_solution_is_folded(chapter: Path) -> None:
     cell = build(chapter).cells[-1]
     assert cell.metadata["jupyter"]["source_hidden"]

@@ -14,6 +14,7 @@ def references(tmp_path: Path) -> References:
     (tmp_path / "book").mkdir()
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "12_heads.md").write_text("# Many heads\n")
+    (tmp_path / "notebooks" / "drawing.svg").write_text("<svg/>")
     (tmp_path / "book" / "notation.md").write_text("# Notation\n")
     (tmp_path / "book" / "glossary.md").write_text(
         "# Glossary\n\n```{glossary}\nquery\n  What *asks*, unlike a {term}`key <keys>`.\n"
@@ -61,6 +62,10 @@ def references(tmp_path: Path) -> References:
         (
             ":::{admonition} At a glance\n:class: at-a-glance\n\n- one\n- two\n:::",
             "> **At a glance**\n>\n> - one\n> - two",
+        ),
+        (
+            ":::{figure} drawing.svg\n:name: fig-11-b\n:alt: A square.\n\nA {eq}`eq-11-a`.\n:::",
+            "![A square.](drawing.svg)\n\n**Fig. 11.2** A (11.1).",
         ),
         (
             ":::{dropdown} More\nA {eq}`eq-11-a`.\n:::",
@@ -124,6 +129,8 @@ def test_papers_are_listed_in_the_order_of_their_citation(references: References
         ("{eq}`eq-11-\na`", "must stand on one line"),
         (":::{note}\n:sparkle: x\n\ntext\n:::", r"directive \{note\}"),
         ("```{list-table}\n* - a\n  - b\n* - c\n```", "rows differ in length"),
+        (":::{figure} drawing.svg\n:name: fig-11-b\n\nA.\n:::", "an option alt is needed"),
+        (":::{figure} no.svg\n:name: fig-11-b\n:alt: A.\n\nA.\n:::", "'no.svg' does not exist"),
     ],
 )
 def test_what_would_reach_the_reader_raw_is_refused(

@@ -1,4 +1,4 @@
-"""Editing the package re-executes the chapters that use what was edited, and no others."""
+"""A small book is built: it re-executes what an edit asks for, and shows its buttons."""
 
 from __future__ import annotations
 
@@ -55,9 +55,13 @@ def book(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(book: Path, *command: str) -> str:
+BUILD = ("jupyter-book", "build", "-W", "-n", "--keep-going", ".")
+
+
+def run(book: Path, *command: str, address: str = "") -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PYTHONPATH": str(book), "PATH": path}
+    changes = {"PYTHONPATH": str(book), "PATH": path, "BOOK_REPOSITORY_URL": address}
+    environment = os.environ | changes
     done = subprocess.run(
         command, cwd=book, env=environment, capture_output=True, text=True, timeout=300
     )
@@ -86,11 +90,25 @@ def test_exactly_what_depends_on_a_change_runs_again(book: Path) -> None:
 
 
 def test_the_site_shows_what_the_edited_package_gives(book: Path) -> None:
-    build = ("jupyter-book", "build", "-W", "-n", "--keep-going", ".")
     pages = {name: book / "_build/html/notebooks" / f"{name}.html" for name in ("11_one", "12_two")}
-    run(book, *build)
+    run(book, *BUILD)
     assert "value is 1" in pages["11_one"].read_text()
     (book / "tutorial_lib" / "left.py").write_text("value = 2\n")
-    run(book, *build)
+    run(book, *BUILD)
     assert "value is 2" in pages["11_one"].read_text()
     assert "value is 1" in pages["12_two"].read_text()
+
+
+def test_the_repositorys_address_switches_on_the_buttons_that_need_it(book: Path) -> None:
+    page = book / "_build/html/notebooks/11_one.html"
+    run(book, *BUILD)
+    assert "colab" not in page.read_text()
+    assert "btn-download" not in page.read_text()
+    (book / "notebooks" / "11_one.ipynb").write_text("made for readers")
+    run(book, *BUILD, address="https://github.com/me/book")
+    colab = "https://colab.research.google.com/github/me/book/blob/main/notebooks/11_one.ipynb"
+    assert colab in page.read_text()
+    assert "btn-download-notebook-button" in page.read_text()
+    assert "https://github.com/me/book/issues" in page.read_text()
+    offered = book / "_build/html/_sources/notebooks/11_one.ipynb"
+    assert offered.read_text() == "made for readers"

@@ -38,6 +38,8 @@ MENDS: list[tuple[Pattern[str], Replacement]] = [
     ),
     # A chapter's number belongs to its title alone.
     (re.compile(r'(<h[2-6]>)<span class="section-number">[^<]*</span>'), r"\1"),
+    # A word, which every font has and every screen reader says.
+    (re.compile("✅"), "passed"),
     # A deprecated role, which is not allowed in a list.
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
 ]

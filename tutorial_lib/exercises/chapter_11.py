@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib.attention import scaled_dot_product_attention
-from tutorial_lib.exercises.checker import Checker
+from tutorial_lib.exercises.checker import Checker, is_close, require_shape
 
 check = Checker(11)
 
@@ -20,10 +20,10 @@ def attention_of_one_query(attend: Callable) -> None:
     query, key, value = _draw(1, 5, 16, 3)
     expected = scaled_dot_product_attention(query, key, value)[0][0]
     output = attend(query[0], key, value)
-    _require_shape(output, (3,), "the output")
+    require_shape(output, (3,), "the output")
     unscaled = (key @ query[0]).softmax(dim=0) @ value
-    assert not _close(output, unscaled), "the scores are not divided by the root of d_k"
-    assert _close(output, expected), "the output is not the average that the formula gives"
+    assert not is_close(output, unscaled), "the scores are not divided by the root of d_k"
+    assert is_close(output, expected), "the output is not the average that the formula gives"
 
 
 @check.exercise(2, hint="Compare torch.arange(length)[:, None] with torch.arange(length)[None, :].")
@@ -31,7 +31,7 @@ def window_mask_allows_the_neighbours(window_mask: Callable) -> None:
     """Compare each entry with the definition, also for a width of 0 and one beyond the length."""
     for length, width in [(6, 1), (6, 2), (5, 0), (4, 9)]:
         mask = window_mask(length, width)
-        _require_shape(mask, (length, length), "the mask")
+        require_shape(mask, (length, length), "the mask")
         assert mask.dtype == torch.bool, f"the mask must be boolean, got {mask.dtype}"
         near = [[abs(i - j) <= width for j in range(length)] for i in range(length)]
         expected = torch.tensor(near)
@@ -48,14 +48,14 @@ def entropy_has_the_right_limits(entropy: Callable) -> None:
     weights = scaled_dot_product_attention(query, key, value)[1]
     for temperature in (1.0, 1e8, 1e-6):
         got = entropy(query, key, temperature)
-        _require_shape(got, (4,), "the entropy")
+        require_shape(got, (4,), "the entropy")
         assert not got.isnan().any(), f"the entropy is NaN at temperature {temperature:g}"
     expected = -(weights * weights.log()).sum(dim=-1)
-    assert _close(entropy(query, key, 1.0), expected), "the entropy at temperature 1 is wrong"
+    assert is_close(entropy(query, key, 1.0), expected), "the entropy at temperature 1 is wrong"
     uniform = torch.full((4,), math.log(6), dtype=query.dtype)
-    assert _close(entropy(query, key, 1e8), uniform), "the entropy at temperature 1e8 is not ln n"
+    assert is_close(entropy(query, key, 1e8), uniform), "the entropy at temperature 1e8 is not ln n"
     certain = torch.zeros(4, dtype=query.dtype)
-    assert _close(entropy(query, key, 1e-6), certain), "the entropy at temperature 1e-6 is not 0"
+    assert is_close(entropy(query, key, 1e-6), certain), "the entropy at temperature 1e-6 is not 0"
 
 
 @check.exercise(4, hint="diag(a) g is a * g, and a (a . g) needs one sum over the keys.")
@@ -68,8 +68,8 @@ def score_gradient_is_that_of_autograd(score_gradient: Callable) -> None:
         weights = scores.softmax(dim=-1)
         (expected,) = torch.autograd.grad(weights, scores, upstream)
         got = score_gradient(weights.detach(), upstream)
-        _require_shape(got, shape, "the gradient")
-        assert _close(got, expected), f"the gradient differs from autograd's for shape {shape}"
+        require_shape(got, shape, "the gradient")
+        assert is_close(got, expected), f"the gradient differs from autograd's for shape {shape}"
 
 
 def _draw(queries: int, keys: int, d_k: int, d_v: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,13 +79,3 @@ def _draw(queries: int, keys: int, d_k: int, d_v: int) -> tuple[Tensor, Tensor, 
         torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes
     )
     return query, key, value
-
-
-def _require_shape(answer: object, shape: tuple[int, ...], name: str) -> None:
-    assert isinstance(answer, Tensor), f"{name} must be a tensor, got {type(answer).__name__}"
-    got = tuple(answer.shape)
-    assert got == shape, f"{name} must have shape {shape}, got {got}"
-
-
-def _close(answer: Tensor, expected: Tensor) -> bool:
-    return torch.allclose(answer.double(), expected, rtol=1e-6, atol=1e-6)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
-from tutorial_lib.exercises.checker import Checker
+from tutorial_lib.exercises.checker import Checker, is_close, require_shape
 
 check = Checker(12)
 
@@ -35,7 +35,7 @@ def heads_are_merged(merge: Callable) -> None:
         tokens = _draw(batch, length, heads * head_dim)
         split = tokens.unflatten(-1, (heads, head_dim)).transpose(1, 2)
         merged = merge(split)
-        _require_shape(merged, tuple(tokens.shape), "the result")
+        require_shape(merged, tuple(tokens.shape), "the result")
         assert not merged.equal(split.reshape(tokens.shape)), (
             "the shape is right, but tokens and heads are mixed: reshape alone moves no axis"
         )
@@ -50,7 +50,7 @@ def stack_is_reordered(restack: Callable) -> None:
         by_head = torch.cat([block for head in blocks for block in head])
         by_kind = torch.cat([blocks[:, kind].flatten(0, 1) for kind in range(3)])
         result = restack(by_head.clone(), heads)
-        _require_shape(result, tuple(by_kind.shape), "the result")
+        require_shape(result, tuple(by_kind.shape), "the result")
         assert not result.equal(by_head), "the rows are still in the order of the heads"
         assert result.equal(by_kind), "a row is in the wrong place"
 
@@ -72,23 +72,15 @@ def head_is_silenced(without_head: Callable) -> None:
         others[:, head] = 0.0
         expected = module.out_proj(others.transpose(1, 2).flatten(start_dim=2))
         got = without_head(module, x, head)
-        _require_shape(got, (2, 5, 12), "the output")
+        require_shape(got, (2, 5, 12), "the output")
         changed = [n for n, weight in module.state_dict().items() if not weight.equal(before[n])]
         assert not changed, f"the module is changed: {', '.join(changed)}; work on a copy"
-        assert not _close(got, expected - module.out_proj.bias), "the bias of out_proj is missing"
-        assert _close(got, expected), f"the output without head {head} is wrong"
+        assert not is_close(got, expected - module.out_proj.bias, 1e-9), (
+            "the bias of out_proj is missing"
+        )
+        assert is_close(got, expected, 1e-9), f"the output without head {head} is wrong"
 
 
 def _draw(*shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(12)
     return torch.randn(shape, dtype=torch.float64, generator=generator)
-
-
-def _require_shape(answer: object, shape: tuple[int, ...], name: str) -> None:
-    assert isinstance(answer, Tensor), f"{name} must be a tensor, got {type(answer).__name__}"
-    got = tuple(answer.shape)
-    assert got == shape, f"{name} must have shape {shape}, got {got}"
-
-
-def _close(answer: Tensor, expected: Tensor) -> bool:
-    return torch.allclose(answer, expected, rtol=1e-9, atol=1e-9)

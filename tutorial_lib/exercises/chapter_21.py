@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.exercises.checker import Checker
+from tutorial_lib.exercises.checker import Checker, is_close, require_shape
 from tutorial_lib.interop import from_torch
 from tutorial_lib.transformer import TransformerEncoder
 
@@ -44,13 +44,13 @@ def rms_norm_is_that_of_torch(rms_norm: Callable) -> None:
     weight = torch.rand(8, dtype=torch.float64, generator=generator) + 0.5
     expected = F.rms_norm(x, (8,), weight, 1e-6)
     got = rms_norm(x, weight, 1e-6)
-    _require_shape(got, (2, 3, 8), "the result")
-    assert not _close(got, weight * F.layer_norm(x, (8,), eps=1e-6)), "no mean is subtracted here"
-    assert not _close(got, F.rms_norm(x, (8,), eps=1e-6)), "the weight is missing"
-    assert _close(got, expected), "the result is not x over the root of each token's mean square"
+    require_shape(got, (2, 3, 8), "the result")
+    assert not is_close(got, weight * F.layer_norm(x, (8,), eps=1e-6)), "no mean is subtracted here"
+    assert not is_close(got, F.rms_norm(x, (8,), eps=1e-6)), "the weight is missing"
+    assert is_close(got, expected), "the result is not x over the root of each token's mean square"
     small = rms_norm(1e-3 * x, weight, 1e-6)
     expected = F.rms_norm(1e-3 * x, (8,), weight, 1e-6)
-    assert _close(small, expected), "eps must be added to the mean square, inside the root"
+    assert is_close(small, expected), "eps must be added to the mean square, inside the root"
 
 
 @check.exercise(3, hint="Compare what an example gives alone with what it gives in the batch.")
@@ -77,10 +77,10 @@ def maps_are_those_of_the_model(maps_of: Callable) -> None:
         assert len(maps) == 3, f"a map for each of the 3 layers is needed, got {len(maps)}"
         for number, (got, right) in enumerate(zip(maps, expected, strict=True), start=1):
             where = f"with norm_first={norm_first}, the map of layer {number}"
-            _require_shape(got, (3, 2, 6, 6), where)
+            require_shape(got, (3, 2, 6, 6), where)
             blocked = padding[:, None, None].expand_as(got)
             assert got[blocked].eq(0).all(), f"{where} gives weight to padding"
-            assert _close(got, right), f"{where} is not the one that the model uses"
+            assert is_close(got, right), f"{where} is not the one that the model uses"
 
 
 class _Mixer(nn.Module):
@@ -124,13 +124,3 @@ def _torch_encoder(*, norm_first: bool) -> nn.TransformerEncoder:
         for parameter in encoder.parameters():
             nn.init.normal_(parameter, std=0.5)
     return encoder
-
-
-def _require_shape(answer: object, shape: tuple[int, ...], name: str) -> None:
-    assert isinstance(answer, Tensor), f"{name} must be a tensor, got {type(answer).__name__}"
-    got = tuple(answer.shape)
-    assert got == shape, f"{name} must have shape {shape}, got {got}"
-
-
-def _close(answer: Tensor, expected: Tensor) -> bool:
-    return torch.allclose(answer.double(), expected, rtol=1e-6, atol=1e-6)

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -89,3 +92,33 @@ class Checker:
             print(f"{name}: correct.")
         else:
             print(f"{name}: not yet, {problem}\nHint: {self.exercises[number].hint}")
+
+
+def require_shape(answer: object, shape: tuple[int, ...], name: str) -> None:
+    """Raise unless an answer is a tensor of the right shape.
+
+    Args:
+        answer: What the reader's code gave.
+        shape: The shape it needs.
+        name: What the sentence calls it.
+
+    Raises:
+        AssertionError: With a sentence that says what came and what is needed.
+    """
+    assert isinstance(answer, Tensor), f"{name} must be a tensor, got {type(answer).__name__}"
+    got = tuple(answer.shape)
+    assert got == shape, f"{name} must have shape {shape}, got {got}"
+
+
+def is_close(answer: Tensor, expected: Tensor, tolerance: float = 1e-6) -> bool:
+    """Say whether two tensors agree, compared in float64.
+
+    Args:
+        answer: What the reader's code gave.
+        expected: What is right.
+        tolerance: Largest difference, absolute and relative.
+
+    Returns:
+        Whether no element differs by more.
+    """
+    return torch.allclose(answer.double(), expected.double(), rtol=tolerance, atol=tolerance)

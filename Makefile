@@ -12,26 +12,30 @@ export OMP_NUM_THREADS := 1
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 INSTALLED := $(VENV)/installed
-NOTEBOOK_SOURCES := $(wildcard notebooks/*.md)
+NODE_MODULES := node_modules/.package-lock.json
 
 .PHONY: help setup book test lint type unit notebooks notebooks-check notebooks-freeze nbval \
 	site-test serve lab clean
 
 help:  ## List the commands
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s%s\n", $$1, $$2}' Makefile
 
-setup: $(INSTALLED)  ## Make .venv and install everything into it
+setup: $(INSTALLED) $(NODE_MODULES)  ## Make .venv and install everything into it
 
-$(INSTALLED): requirements.txt constraints.txt pyproject.toml package.json package-lock.json
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 is needed: name it with make PYTHON=...")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	pip install --quiet --upgrade pip==26.3
 	pip install --quiet -r <(grep '^torch==' requirements.txt)
 	pip install --quiet -r requirements.txt -c constraints.txt
 	PYTHONWARNINGS=ignore pip install --quiet --no-deps --no-build-isolation --editable .
-	npm ci --loglevel=error
 	@# In JupyterLab a chapter's .md opens as a notebook.
 	jupytext-config --settings-file $(VENV)/share/jupyter/lab/settings/overrides.json \
 	    set-default-viewer markdown myst
+	touch $@
+
+$(NODE_MODULES): package.json package-lock.json .npmrc | $(INSTALLED)
+	npm ci --loglevel=error
 	touch $@
 
 book: setup  ## Run the chapters and render the site to _build/html

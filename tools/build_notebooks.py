@@ -114,8 +114,12 @@ def install_code(repository: str) -> str:
 
 def repository_url(root: Path = ROOT) -> str:
     """Give the repository's address: the environment's, or the one in _config.yml."""
-    config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
-    return (os.environ.get("BOOK_REPOSITORY_URL") or config["repository"]["url"] or "").rstrip("/")
+    url = os.environ.get("BOOK_REPOSITORY_URL") or _configuration(root)["repository"]["url"]
+    return (url or "").rstrip("/")
+
+
+def _configuration(root: Path) -> dict:
+    return yaml.safe_load((root / "_config.yml").read_text("utf-8"))
 
 
 def references_for(path: Path, root: Path = ROOT) -> References:
@@ -125,7 +129,8 @@ def references_for(path: Path, root: Path = ROOT) -> References:
     for chapter in sorted((root / "notebooks").glob("*.md")):
         _collect_labels(chapter, numbers, sections)
     docname = path.relative_to(root).with_suffix("").as_posix()
-    return References(root, docname, numbers, sections, repository_url(root))
+    branch = _configuration(root)["repository"].get("branch", "main")
+    return References(root, docname, numbers, sections, repository_url(root), branch)
 
 
 def _collect_labels(chapter: Path, numbers: dict[str, str], sections: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from myst import plain_text, split_target
+from myst import PARSER, plain_text, split_target
 from pybtex.database import Entry, parse_file
 from pybtex.richtext import Text
 
@@ -22,6 +22,7 @@ class References:
         numbers: The numbers of labelled equations and figures in all chapters.
         sections: The titles of labelled sections in all chapters.
         repository: The repository's address, or nothing.
+        branch: The branch that readers see.
         cited: The keys that were cited so far.
     """
 
@@ -30,6 +31,7 @@ class References:
     numbers: dict[str, str]
     sections: dict[str, str]
     repository: str = ""
+    branch: str = "main"
     cited: list[str] = field(default_factory=list)
 
     def number(self, label: str) -> str:
@@ -55,11 +57,11 @@ class References:
         if not source.is_file():
             raise ValueError(f"page {target!r} does not exist")
         text = text or page_title(source)
-        if source.parent.name != "notebooks":
-            return f"*{text}*"
-        file = source.with_suffix(".ipynb").name
-        folder = f"{self.repository}/blob/main/notebooks/" if self.repository else ""
-        return f"[{text}]({folder}{file})"
+        is_chapter = source.parent.name == "notebooks"
+        file = source.with_suffix(".ipynb" if is_chapter else ".md").name
+        if self.repository:
+            return f"[{text}]({self._address('blob')}/{source.parent.name}/{file})"
+        return f"[{text}]({file})" if is_chapter else f"*{text}*"
 
     def file(self, path: str) -> str:
         """Give the address of a file that a chapter shows."""
@@ -67,7 +69,7 @@ class References:
         if not target.is_file():
             raise ValueError(f"file {path!r} does not exist")
         name = target.resolve().relative_to(self.root.resolve()).as_posix()
-        return f"{self.repository}/raw/main/{name}" if self.repository else path
+        return f"{self._address('raw')}/{name}" if self.repository else path
 
     def term(self, role: str) -> str:
         """Show a term with its definition, which appears when it is pointed at."""
@@ -101,12 +103,18 @@ class References:
         for key in self.cited:
             entry = self._entry(key)
             title = Text.from_latex(_field(entry, "title")).render_as("text")
-            where = _field(entry, "booktitle") or _field(entry, "journal")
-            line = f"- {_short_authors(entry)} ({_field(entry, 'year')}). *{title}*. {where}."
+            line = f"- {_short_authors(entry)} ({_field(entry, 'year')}). *{title}*."
+            if where := _field(entry, "booktitle") or _field(entry, "journal"):
+                line += f" {where}."
+            if url := _field(entry, "url"):
+                line += f" <{url}>"
             if number := _field(entry, "eprint"):
                 line += f" [arXiv:{number}](https://arxiv.org/abs/{number})"
             lines.append(line)
         return "\n".join(lines)
+
+    def _address(self, kind: str) -> str:
+        return f"{self.repository}/{kind}/{self.branch}"
 
     def _entry(self, key: str) -> Entry:
         entries = _bibliography(self.root / "book" / "references.bib")
@@ -125,19 +133,19 @@ def page_title(source: Path) -> str:
 
 def glossary(root: Path) -> dict[str, str]:
     """Read the terms, in lower case, and their definitions."""
+    page = PARSER.parse((root / "book" / "glossary.md").read_text("utf-8"))
+    bodies = [token.content for token in page if token.info.startswith("{glossary}")]
     definitions: dict[str, str] = {}
-    term = ""
-    inside = False
-    for line in (root / "book" / "glossary.md").read_text("utf-8").splitlines():
-        if "{glossary}" in line:
-            inside = True
-        elif inside and line.startswith(("```", ":::")):
-            inside = False
-        elif inside and line.strip() and not line.startswith((" ", ":")):
-            term = line.strip().lower()
-            definitions[term] = ""
-        elif inside and line.startswith(" "):
-            definitions[term] = f"{definitions[term]} {line.strip()}".strip()
+    waiting: list[str] = []  # terms that share the next definition
+    defined = False
+    for line in "\n".join(bodies).splitlines():
+        if line.startswith(" "):
+            defined = True
+            for term in waiting:
+                definitions[term] = f"{definitions.get(term, '')} {line.strip()}".strip()
+        elif line.strip() and not line.startswith(":"):
+            waiting = [line.strip().lower()] if defined else [*waiting, line.strip().lower()]
+            defined = False
     return definitions
 
 

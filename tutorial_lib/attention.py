@@ -9,7 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tutorial_lib.masks import align_mask, causal_mask, combine_masks
-from tutorial_lib.validation import require_positive, require_probability, require_width
+from tutorial_lib.validation import (
+    require_floats,
+    require_positive,
+    require_probability,
+    require_width,
+)
 
 
 def attention_weights(
@@ -33,7 +38,7 @@ def attention_weights(
         Weights whose rows sum to one, or to zero where nothing may be attended to.
 
     Raises:
-        TypeError: If ``attn_mask`` is not boolean.
+        TypeError: If the tensors are not of one float type, or ``attn_mask`` is not boolean.
         ValueError: If the shapes do not fit together.
 
     Source: Vaswani et al. (2017), equation 1.
@@ -73,12 +78,13 @@ def scaled_dot_product_attention(
         The output and the weights. A query that may attend to nothing gets zeros in both.
 
     Raises:
-        TypeError: If ``attn_mask`` is not boolean.
+        TypeError: If the tensors are not of one float type, or ``attn_mask`` is not boolean.
         ValueError: If the shapes do not fit together.
 
     Source: Vaswani et al. (2017), equation 1.
     Taught in :doc:`/notebooks/11_scaled_dot_product_attention`.
     """
+    require_floats(query=query, key=key, value=value)
     if value.shape[:-1] != key.shape[:-1]:
         raise ValueError(
             f"value must have one row for each key: key has shape {tuple(key.shape)}, "
@@ -106,7 +112,7 @@ class MultiheadAttention(nn.Module):
         dropout: Probability of dropping an attention weight while training.
 
     Raises:
-        TypeError: If a size is not an integer.
+        TypeError: If a size is not an integer, or ``dropout`` not a number.
         ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``, or
             ``dropout`` lies outside [0, 1).
 
@@ -171,7 +177,7 @@ class MultiheadAttention(nn.Module):
             The output, and the weights of each head (before dropout) or ``None``.
 
         Raises:
-            TypeError: If ``attn_mask`` is not boolean.
+            TypeError: If an input is not a tensor, or ``attn_mask`` is not boolean.
             ValueError: If the shapes do not fit together.
         """
         key = query if key is None else key
@@ -225,6 +231,7 @@ class MultiheadAttention(nn.Module):
 
 
 def _require_matching(query: Tensor, key: Tensor) -> None:
+    require_floats(query=query, key=key)
     if query.ndim < 2:
         raise ValueError(f"query must have shape (..., query, head_dim), got {tuple(query.shape)}")
     if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
@@ -12,6 +12,13 @@ from tutorial_lib.layers import ACTIVATIONS, Activation, TransformerEncoderLayer
 from tutorial_lib.transformer import TransformerEncoder
 
 Twin = TypeVar("Twin", bound=nn.Module)
+
+LAYER_PARTS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.MultiheadAttention: ("self_attn",),
+    nn.Linear: ("linear1", "linear2"),
+    nn.LayerNorm: ("norm1", "norm2"),
+    nn.Dropout: ("dropout", "dropout1", "dropout2"),
+}
 
 
 @singledispatch
@@ -30,7 +37,8 @@ def from_torch(module: nn.Module) -> nn.Module:
 
     Raises:
         TypeError: If we have no twin of this module.
-        ValueError: If the module uses an option that our twin does not have.
+        ValueError: If the module uses an option that our twin does not have, is of a subclass, or
+            has layers or parts whose settings differ from each other's.
 
     Used in :doc:`/notebooks/12_multi_head_attention` and :doc:`/notebooks/21_encoder`.
     """
@@ -40,6 +48,7 @@ def from_torch(module: nn.Module) -> nn.Module:
 
 @from_torch.register
 def _(module: nn.MultiheadAttention) -> MultiheadAttention:
+    _require_exactly(nn.MultiheadAttention, module=module)
     if module.bias_k is not None or module.add_zero_attn:
         raise ValueError("module must have add_bias_kv=False and add_zero_attn=False")
     twin = MultiheadAttention(
@@ -65,7 +74,7 @@ def _(module: nn.MultiheadAttention) -> MultiheadAttention:
 
 @from_torch.register
 def _(module: nn.TransformerEncoderLayer) -> TransformerEncoderLayer:
-    twin = TransformerEncoderLayer(**_layer_settings(module))
+    twin = TransformerEncoderLayer(**_layer_settings(module, name="module"))
     state = from_torch(module.self_attn).state_dict(prefix="self_attn.")
     for ours, theirs in {
         "feed_forward.linear1.": module.linear1,
@@ -79,26 +88,57 @@ def _(module: nn.TransformerEncoderLayer) -> TransformerEncoderLayer:
 
 @from_torch.register
 def _(module: nn.TransformerEncoder) -> TransformerEncoder:
-    first = module.layers[0]
-    if not isinstance(first, nn.TransformerEncoderLayer):
-        raise ValueError(f"module.layers must be nn.TransformerEncoderLayer, got {type(first)}")
-    if module.norm is not None and not isinstance(module.norm, nn.LayerNorm):
-        raise ValueError(f"module.norm must be nn.LayerNorm or None, got {type(module.norm)}")
+    _require_exactly(nn.TransformerEncoder, module=module)
+    settings = [
+        _layer_settings(layer, name=f"module.layers[{index}]")
+        for index, layer in enumerate(module.layers)
+    ]
+    if not settings:
+        raise ValueError("module.layers must hold at least one layer, got none")
+    for index, other in enumerate(settings):
+        for name, value in settings[0].items():
+            if other[name] != value:
+                raise ValueError(
+                    f"module.layers[{index}] must have {name}={value} like module.layers[0], "
+                    f"got {other[name]}"
+                )
+    if module.norm is not None:
+        _require_exactly(nn.LayerNorm, **{"module.norm": module.norm})
+        bias = module.norm.bias is not None
+        if bias != settings[0]["bias"]:
+            raise ValueError(
+                f"module.norm must have bias={settings[0]['bias']} like the layers, got {bias}"
+            )
     twin = TransformerEncoder(
         num_layers=len(module.layers),
         final_norm=module.norm is not None,
-        **_layer_settings(first),
+        **settings[0],
     )
     state = {}
     for index, layer in enumerate(module.layers):
         state |= from_torch(layer).state_dict(prefix=f"layers.{index}.")
-    if twin.norm is not None and module.norm is not None:
+    if twin.norm is not None and isinstance(module.norm, nn.LayerNorm):
         twin.norm.eps = module.norm.eps
         state |= module.norm.state_dict(prefix="norm.")
     return _filled(twin, state, like=module)
 
 
-def _layer_settings(layer: nn.TransformerEncoderLayer) -> dict:
+def _layer_settings(layer: nn.Module, *, name: str) -> dict[str, Any]:
+    _require_exactly(nn.TransformerEncoderLayer, **{name: layer})
+    assert isinstance(layer, nn.TransformerEncoderLayer)  # for the type checker
+    for kind, parts in LAYER_PARTS.items():
+        _require_exactly(kind, **{f"{name}.{part}": getattr(layer, part) for part in parts})
+    if layer.norm2.eps != layer.norm1.eps:
+        raise ValueError(
+            f"{name}.norm2 must have eps={layer.norm1.eps} like norm1, got {layer.norm2.eps}"
+        )
+    for part in ("dropout1", "dropout2", "self_attn"):
+        dropout = getattr(layer, part)
+        dropout = dropout.p if isinstance(dropout, nn.Dropout) else dropout.dropout
+        if dropout != layer.dropout.p:
+            raise ValueError(
+                f"{name}.{part} must drop with p={layer.dropout.p} like dropout, got {dropout}"
+            )
     return {
         "embed_dim": layer.self_attn.embed_dim,
         "num_heads": layer.self_attn.num_heads,
@@ -109,6 +149,12 @@ def _layer_settings(layer: nn.TransformerEncoderLayer) -> dict:
         "layer_norm_eps": layer.norm1.eps,
         "bias": layer.linear1.bias is not None,
     }
+
+
+def _require_exactly(kind: type[nn.Module], **modules: nn.Module) -> None:
+    for name, module in modules.items():  # a subclass may compute something else
+        if type(module) is not kind:
+            raise ValueError(f"{name} must be exactly nn.{kind.__name__}, got {type(module)}")
 
 
 def _activation_name(activation: object) -> Activation:

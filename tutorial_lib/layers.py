@@ -10,7 +10,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
-from tutorial_lib.validation import require_positive, require_probability, require_width
+from tutorial_lib.validation import (
+    require_above_zero,
+    require_positive,
+    require_probability,
+    require_width,
+)
 
 Activation = Literal["relu", "gelu"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
@@ -29,7 +34,7 @@ class FeedForward(nn.Module):
         bias: Whether the two linear maps have a bias.
 
     Raises:
-        TypeError: If a size is not an integer.
+        TypeError: If a size is not an integer, or another setting not a number.
         ValueError: If a size is below 1, ``dropout`` lies outside [0, 1), or ``activation`` is
             not known.
 
@@ -49,7 +54,7 @@ class FeedForward(nn.Module):
         super().__init__()
         require_positive(embed_dim=embed_dim, dim_feedforward=dim_feedforward)
         require_probability(dropout=dropout)
-        if activation not in ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
         self.activation: Activation = activation
         self.linear1 = nn.Linear(embed_dim, dim_feedforward, bias=bias)
@@ -100,9 +105,10 @@ class TransformerEncoderLayer(nn.Module):
         bias: Whether the linear maps and norms have a bias.
 
     Raises:
-        TypeError: If a size is not an integer.
+        TypeError: If a size is not an integer, or another setting not a number.
         ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), or ``activation`` is not known.
+            ``dropout`` lies outside [0, 1), ``activation`` is not known, or ``layer_norm_eps`` is
+            not above 0.
 
     Source: Vaswani et al. (2017), section 3.1; pre-norm: Xiong et al. (2020).
     Taught in :doc:`/notebooks/21_encoder`.
@@ -121,6 +127,7 @@ class TransformerEncoderLayer(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        require_above_zero(layer_norm_eps=layer_norm_eps)
         self.norm_first = norm_first
         self.self_attn = MultiheadAttention(embed_dim, num_heads, bias=bias, dropout=dropout)
         self.feed_forward = FeedForward(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Integer
 from torch import Tensor
 
-from tutorial_lib.validation import require_positive
+from tutorial_lib.validation import kind_of, require_positive
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -59,7 +59,7 @@ def padding_mask(
     Used in :doc:`/notebooks/11_scaled_dot_product_attention`.
     """
     if not isinstance(lengths, Tensor) or lengths.dtype not in INTEGERS:
-        raise TypeError(f"lengths must be a tensor of integers, got {_kind(lengths)}")
+        raise TypeError(f"lengths must be a tensor of integers, got {kind_of(lengths)}")
     if lengths.ndim != 1 or lengths.numel() == 0:
         raise ValueError(f"lengths must have shape (batch,), got {tuple(lengths.shape)}")
     shortest, longest = int(lengths.min()), int(lengths.max())
@@ -86,7 +86,7 @@ def combine_masks(*masks: Bool[Tensor, ...] | None) -> Bool[Tensor, ...] | None:
 
     Raises:
         TypeError: If a mask is not boolean.
-        ValueError: If two masks do not broadcast against each other.
+        ValueError: If a mask has not 2, 3 or 4 axes, or two do not broadcast against each other.
 
     Used in :doc:`/notebooks/11_scaled_dot_product_attention`.
     """
@@ -95,6 +95,8 @@ def combine_masks(*masks: Bool[Tensor, ...] | None) -> Bool[Tensor, ...] | None:
         return None
     for mask in given:
         _require_boolean(mask, name="masks")
+        if mask.ndim not in (2, 3, 4):
+            raise ValueError(f"masks must have 2, 3 or 4 axes, got shape {tuple(mask.shape)}")
     if max(mask.ndim for mask in given) == 4:  # a 3-D mask is (batch, query, key) beside a 4-D one
         given = [mask.unsqueeze(1) if mask.ndim == 3 else mask for mask in given]
     combined = given[0]
@@ -144,8 +146,6 @@ def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ..
 
 def _require_boolean(mask: Tensor, *, name: str) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        raise TypeError(f"{name} must be boolean, True where a query may attend; got {_kind(mask)}")
-
-
-def _kind(value: object) -> str:
-    return str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(
+            f"{name} must be boolean, True where a query may attend; got {kind_of(mask)}"
+        )

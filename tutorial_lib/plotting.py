@@ -25,7 +25,7 @@ def set_style() -> None:
 
     Figures keep a white ground, also on a dark page, so that their colours mean the same there.
 
-    Used in every chapter.
+    Used in every chapter, first in :doc:`/notebooks/11_scaled_dot_product_attention`.
     """
     sns.set_theme(context="notebook", style="ticks", palette="colorblind")
     plt.rcParams.update(
@@ -72,6 +72,10 @@ def plot_matrix(
 
     Raises:
         ValueError: If ``matrix`` has not two axes, or the labels do not fit it.
+
+    Used in :doc:`/notebooks/11_scaled_dot_product_attention`,
+    :doc:`/notebooks/12_multi_head_attention`, :doc:`/notebooks/14_positional_encodings` and
+    :doc:`/notebooks/21_encoder`.
     """
     values = _as_matrix(matrix, name="matrix")
     _require_labels(values.shape[0], row_labels=row_labels)

@@ -116,7 +116,7 @@ class LearnedPositionalEmbedding(nn.Module):
         require_probability(dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         self.weight = nn.Parameter(torch.empty(max_len, embed_dim))
-        nn.init.normal_(self.weight, std=0.02)  # small beside unit-variance tokens, as in GPT-2
+        nn.init.normal_(self.weight, std=0.02)  # small beside unit-variance tokens
 
     def forward(
         self, x: Float[Tensor, "batch length embed_dim"]

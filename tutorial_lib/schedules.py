@@ -9,6 +9,8 @@ from functools import partial
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tutorial_lib.validation import require_counts
+
 
 def cosine_with_warmup(
     step: int, *, warmup_steps: int, total_steps: int, floor: float = 0.0
@@ -35,13 +37,16 @@ def cosine_with_warmup(
         The factor for the peak learning rate.
 
     Raises:
+        TypeError: If a number of steps is not an integer.
         ValueError: If ``step`` or ``warmup_steps`` is negative, ``total_steps`` does not exceed
             ``warmup_steps``, or ``floor`` lies outside [0, 1].
 
     Source: Loshchilov and Hutter (2017), equation 5, one period, after a linear warm-up.
     Taught in :doc:`/notebooks/32_warmup_and_schedules`.
     """
-    _require_steps(step, warmup_steps)
+    step, warmup_steps, total_steps = require_counts(
+        step=step, warmup_steps=warmup_steps, total_steps=total_steps
+    )
     if total_steps <= warmup_steps:
         raise ValueError(f"total_steps must exceed warmup_steps={warmup_steps}, got {total_steps}")
     if not 0.0 <= floor <= 1.0:
@@ -68,12 +73,13 @@ def inverse_sqrt_with_warmup(step: int, *, warmup_steps: int) -> float:
         The factor for the peak learning rate.
 
     Raises:
+        TypeError: If a number of steps is not an integer.
         ValueError: If ``step`` or ``warmup_steps`` is negative.
 
     Source: Vaswani et al. (2017), equation 3.
     Taught in :doc:`/notebooks/32_warmup_and_schedules`.
     """
-    _require_steps(step, warmup_steps)
+    step, warmup_steps = require_counts(step=step, warmup_steps=warmup_steps)
     ratio = (step + 1) / (warmup_steps + 1)
     return min(ratio, ratio**-0.5)
 
@@ -98,10 +104,3 @@ def make_scheduler(
     Taught in :doc:`/notebooks/32_warmup_and_schedules`.
     """
     return LambdaLR(optimizer, partial(schedule, **settings))
-
-
-def _require_steps(step: int, warmup_steps: int) -> None:
-    if step < 0:
-        raise ValueError(f"step must be at least 0, got {step}")
-    if warmup_steps < 0:
-        raise ValueError(f"warmup_steps must be at least 0, got {warmup_steps}")

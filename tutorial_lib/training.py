@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 def fit(
     network: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Float[Tensor, "batch length input_dim"], Int[Tensor, "batch length"]]],
     optimizer: Optimizer,
     scheduler: LRScheduler | None = None,
 ) -> Float[Tensor, " step"]:
@@ -35,14 +35,20 @@ def fit(
         The loss of each batch, measured before its step.
 
     Raises:
-        ValueError: If there is no batch.
+        ValueError: If there is no batch, or labels do not fit the logits.
 
     Taught in :doc:`/notebooks/32_warmup_and_schedules`.
     """
     network.train()
     losses = []
     for inputs, labels in batches:
-        loss = F.cross_entropy(network(inputs).flatten(0, 1), labels.flatten())
+        logits = network(inputs)
+        if logits.ndim != 3 or labels.shape != logits.shape[:2]:
+            raise ValueError(
+                f"labels must have shape (batch, length) to fit logits "
+                f"(batch, length, num_classes) = {tuple(logits.shape)}, got {tuple(labels.shape)}"
+            )
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -38,7 +38,8 @@ class TransformerEncoder(nn.Module):
     Raises:
         TypeError: If a size is not an integer.
         ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), or ``activation`` is not known.
+            ``dropout`` lies outside [0, 1), ``activation`` is not known, or ``layer_norm_eps`` is
+            not above 0.
 
     Source: Vaswani et al. (2017), section 3.1.
     Taught in :doc:`/notebooks/21_encoder`.

@@ -129,7 +129,7 @@ def test_what_has_no_twin_is_refused(module):
             lambda: layer(activation=nn.GELU(approximate="tanh")),
             r"module\.activation must be relu or gelu, got GELU\(approximate='tanh'\)",
         ),
-        (lambda: stack(norm=nn.RMSNorm(8)), r"module\.norm must be nn\.LayerNorm or None, got"),
+        (lambda: stack(norm=nn.RMSNorm(8)), r"module\.norm must be exactly nn\.LayerNorm, got"),
     ],
 )
 def test_an_option_that_ours_lack_is_refused(make, says):
@@ -137,8 +137,53 @@ def test_an_option_that_ours_lack_is_refused(make, says):
         from_torch(make())
 
 
-def test_a_stack_of_other_layers_is_refused():
+def _altered(change):
     theirs = stack()
-    theirs.layers = nn.ModuleList([nn.Linear(8, 8)])
-    with pytest.raises(ValueError, match=r"module\.layers must be nn\.TransformerEncoderLayer"):
-        from_torch(theirs)
+    change(theirs)
+    return theirs
+
+
+class _OwnLayer(nn.TransformerEncoderLayer):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda m: setattr(m, "layers", nn.ModuleList([nn.Linear(8, 8)])),
+            r"module\.layers\[0\] must be exactly nn\.TransformerEncoderLayer, got .*Linear",
+        ),
+        (
+            lambda m: setattr(m, "layers", nn.ModuleList()),
+            r"module\.layers must hold at least one layer, got none",
+        ),
+        (
+            lambda m: setattr(m.layers[1], "norm_first", not m.layers[0].norm_first),
+            r"module\.layers\[1\] must have norm_first=",
+        ),
+        (
+            lambda m: setattr(m.layers[1], "activation", F.gelu),
+            r"module\.layers\[1\] must have activation=relu like module\.layers\[0\], got gelu",
+        ),
+        (
+            lambda m: setattr(m.layers[0].norm2, "eps", 0.1),
+            r"module\.layers\[0\]\.norm2 must have eps=1e-05 like norm1, got 0\.1",
+        ),
+        (
+            lambda m: setattr(m.layers[0].dropout1, "p", 0.7),
+            r"module\.layers\[0\]\.dropout1 must drop with p=.* like dropout, got 0\.7",
+        ),
+        (
+            lambda m: m.layers.__setitem__(1, _OwnLayer(8, 2, 16)),
+            r"module\.layers\[1\] must be exactly nn\.TransformerEncoderLayer, got .*_OwnLayer",
+        ),
+        (
+            lambda m: setattr(m, "norm", nn.LayerNorm(8, bias=False)),
+            r"module\.norm must have bias=True like the layers, got False",
+        ),
+    ],
+)
+def test_a_stack_that_ours_would_not_repeat_is_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        from_torch(_altered(change))

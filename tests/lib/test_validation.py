@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy
 import pytest
 import torch
 
+from tutorial_lib import validation
 from tutorial_lib.validation import require_positive, require_probability, require_width
 
 
@@ -39,3 +41,38 @@ def test_what_is_not_a_dropout_is_a_value_error(value):
 def test_another_shape_is_a_value_error(shape):
     with pytest.raises(ValueError, match=r"memory must have shape \(batch, length, 4\), got \("):
         require_width(torch.zeros(shape), 4, name="memory")
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: validation.require_probability(dropout="x"), "dropout must be a number, got str"),
+        (lambda: validation.require_width([1], 2, name="x"), "x must be a tensor, got list"),
+        (lambda: validation.require_counts(step=1.5), "step must be an integer, got float"),
+        (lambda: validation.require_counts(step=True), "step must be an integer, got bool"),
+        (lambda: validation.require_above_zero(eps=None), "eps must be a number, got NoneType"),
+        (
+            lambda: validation.require_floats(query=torch.ones(2), key=torch.ones(2).double()),
+            "key must be torch.float32 like query, got torch.float64",
+        ),
+        (
+            lambda: validation.require_floats(query=torch.ones(2).long()),
+            "query must be a tensor of floats, got torch.int64",
+        ),
+    ],
+)
+def test_a_wrong_type_is_named(call, says):
+    with pytest.raises(TypeError, match=says):
+        call()
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_counts_of_numpy_and_pytorch_are_integers_too():
+    assert validation.require_counts(a=numpy.int64(3), b=torch.tensor(4)) == [3, 4]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_what_is_not_above_zero_is_refused(value):
+    with pytest.raises(ValueError, match="eps must be above 0 and finite"):
+        validation.require_above_zero(eps=value)

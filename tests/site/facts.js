@@ -32,6 +32,7 @@
     prose: prose.textContent,
     failedFormulas: all(".katex-error").map((e) => e.textContent),
     images,
+    figures: [...article.querySelectorAll("figure")].filter((e) => e.querySelector("img")).length,
     undescribedImages: all("img:not([alt])").map((e) => e.outerHTML),
     title: document.title,
     language: document.documentElement.lang,

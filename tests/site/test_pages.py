@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
+import jupytext
 import pytest
+from chapters import ROOT, chapter_paths
 from visit import READERS, SITE, Visit
 
 Look = Callable[[str, str], Visit]
@@ -39,6 +42,14 @@ def test_no_source_text_is_left_in_the_prose(path: str, look_at: Look) -> None:
 
 def test_every_formula_is_typeset(path: str, look_at: Look) -> None:
     assert look_at(path, "light").facts["failedFormulas"] == []
+
+
+@pytest.mark.parametrize("chapter", chapter_paths(), ids=lambda chapter: chapter.stem)
+def test_every_figure_of_a_chapter_is_on_its_page(chapter: Path, look_at: Look) -> None:
+    cells = jupytext.read(chapter).cells
+    drawn = [cell for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
+    page = chapter.relative_to(ROOT).with_suffix(".html").as_posix()
+    assert look_at(page, "light").facts["figures"] == len(drawn)
 
 
 def test_every_picture_says_what_it_shows(path: str, look_at: Look) -> None:

@@ -17,7 +17,8 @@ def references(tmp_path: Path) -> References:
     (tmp_path / "notebooks" / "drawing.svg").write_text("<svg/>")
     (tmp_path / "book" / "notation.md").write_text("# Notation\n")
     (tmp_path / "book" / "glossary.md").write_text(
-        "# Glossary\n\n```{glossary}\nquery\n  What *asks*, unlike a {term}`key <keys>`.\n"
+        "# Glossary\n\n```{glossary}\npad\npadding\n  Fills up.\n\n"
+        "query\n  What *asks*, unlike a {term}`key <keys>`.\n"
         "  On two lines.\n```\n"
     )
     (tmp_path / "book" / "references.bib").write_text(
@@ -89,6 +90,19 @@ def test_markup_becomes_plain_markdown(source: str, expected: str, references: R
 def test_a_term_carries_its_definition_without_markup(references: References) -> None:
     assert to_markdown("a {term}`query`", references) == (
         'a <abbr title="What asks, unlike a key. On two lines.">query</abbr>'
+    )
+
+
+def test_terms_that_share_a_definition_both_carry_it(references: References) -> None:
+    for term in ("pad", "padding"):
+        expected = f'<abbr title="Fills up.">{term}</abbr>'
+        assert to_markdown(f"{{term}}`{term}`", references) == expected
+
+
+def test_with_an_address_every_page_has_a_link(references: References) -> None:
+    references.repository = "https://example.org/me/book"
+    assert to_markdown("{doc}`../book/notation`", references) == (
+        "[Notation](https://example.org/me/book/blob/main/book/notation.md)"
     )
 
 

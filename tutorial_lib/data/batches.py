@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from tutorial_lib.validation import require_positive
 
 
 class TensorRows(Dataset):
@@ -21,12 +24,20 @@ class TensorRows(Dataset):
         tensors: Tensors with as many rows as each other.
 
     Raises:
-        ValueError: If there is no tensor, or their numbers of rows differ.
+        TypeError: If one is not a tensor.
+        ValueError: If there is no tensor, one has no axis, or their numbers of rows differ.
 
     Taught in :doc:`/notebooks/41_reverse_a_sequence`.
     """
 
-    def __init__(self, *tensors: Tensor) -> None:
+    def __init__(self, *tensors: Shaped[Tensor, "rows ..."]) -> None:
+        if not tensors:
+            raise ValueError("tensors must hold at least one tensor, got none")
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"tensors must be tensors, got {type(tensor).__name__}")
+            if tensor.ndim == 0:
+                raise ValueError("tensors must have shape (rows, ...), got ()")
         lengths = {len(tensor) for tensor in tensors}
         if len(lengths) != 1:
             raise ValueError(f"tensors must have the same number of rows, got {sorted(lengths)}")
@@ -59,8 +70,14 @@ def batch_loader(
         The loader; Lightning treats it like any other.
 
     Raises:
+        TypeError: If ``rows`` is not a TensorRows, or ``batch_size`` not an integer.
         ValueError: If ``batch_size`` is below 1, or a loader that shuffles has not one full batch.
+
+    Used in :doc:`/notebooks/41_reverse_a_sequence`.
     """
+    if not isinstance(rows, TensorRows):
+        raise TypeError(f"rows must be TensorRows, got {type(rows).__name__}")
+    require_positive(batch_size=batch_size)
     if shuffle and batch_size > len(rows):
         raise ValueError(
             f"batch_size must be at most {len(rows)}, the number of rows, got {batch_size}"

@@ -54,7 +54,9 @@ class ReverseDataModule(pl.LightningDataModule):
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1; from ``train_dataloader``, if ``batch_size`` exceeds
+            ``train_size``.
+        RuntimeError: If a loader is asked for before ``setup``.
 
     Taught in :doc:`/notebooks/41_reverse_a_sequence`.
     """
@@ -116,6 +118,8 @@ class ReverseDataModule(pl.LightningDataModule):
         return self._loader(2)
 
     def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
+        if not hasattr(self, "splits"):
+            raise RuntimeError("there is no data yet: call setup(stage) first")
         return batch_loader(
             self.splits[split],
             batch_size=self.batch_size,

@@ -10,6 +10,9 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tutorial_lib.schedules import cosine_with_warmup, make_scheduler
+from tutorial_lib.validation import require_above_zero, require_counts, require_positive
+
+Batch = tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]
 
 
 class SequenceTagger(pl.LightningModule):
@@ -29,6 +32,12 @@ class SequenceTagger(pl.LightningModule):
         learning_rate: Peak rate of Adam.
         warmup_steps: Optimizer steps below the peak.
 
+    Raises:
+        TypeError: If ``network`` is not a module, ``num_categories`` or ``warmup_steps`` not an
+            integer, or ``learning_rate`` not a number.
+        ValueError: If ``num_categories`` is below 1, ``learning_rate`` not above 0, or
+            ``warmup_steps`` negative.
+
     Taught in :doc:`/notebooks/41_reverse_a_sequence`.
     """
 
@@ -41,6 +50,11 @@ class SequenceTagger(pl.LightningModule):
         warmup_steps: int = 50,
     ) -> None:
         super().__init__()
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"network must be an nn.Module, got {type(network).__name__}")
+        require_positive(num_categories=num_categories)
+        require_above_zero(learning_rate=learning_rate)
+        require_counts(warmup_steps=warmup_steps)
         # The network is not a number: stored as a hyperparameter it would be pickled whole.
         self.save_hyperparameters(ignore=["network"])
         self.network = network
@@ -58,6 +72,9 @@ class SequenceTagger(pl.LightningModule):
 
         Returns:
             The logits.
+
+        Raises:
+            ValueError: If a token number is out of range.
         """
         return self.network(self.one_hot(tokens))
 
@@ -71,20 +88,29 @@ class SequenceTagger(pl.LightningModule):
 
         Returns:
             A 1 at each token's number, 0 elsewhere.
+
+        Raises:
+            ValueError: If a token number is out of range.
         """
+        if tokens.numel():
+            low, high = (int(end) for end in tokens.aminmax())
+            if low < 0 or high >= self.num_categories:
+                raise ValueError(
+                    f"tokens must lie in 0..{self.num_categories - 1}, got {low}..{high}"
+                )
         return F.one_hot(tokens, self.num_categories).to(self.dtype)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a training batch."""
         loss, _ = self._loss_and_accuracy(batch)
         self.log("train_loss", loss)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of a validation batch."""
         self._log_evaluation("val", batch)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of a test batch."""
         self._log_evaluation("test", batch)
 
@@ -102,13 +128,13 @@ class SequenceTagger(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _loss_and_accuracy(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _loss_and_accuracy(self, batch: Batch) -> tuple[Tensor, Tensor]:
         tokens, labels = batch
         logits = self(tokens)
         loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
         return loss, (logits.argmax(dim=-1) == labels).float().mean()
 
-    def _log_evaluation(self, stage: str, batch: tuple[Tensor, Tensor]) -> None:
+    def _log_evaluation(self, stage: str, batch: Batch) -> None:
         loss, accuracy = self._loss_and_accuracy(batch)
         # Weighted by the batch's size, so that a short last batch counts for what it holds.
         metrics = {f"{stage}_loss": loss, f"{stage}_accuracy": accuracy}

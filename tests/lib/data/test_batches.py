@@ -88,10 +88,12 @@ def test_without_shuffling_the_rows_come_in_order():
 @pytest.mark.parametrize(
     ("tensors", "says"),
     [
-        ((), r"tensors must have the same number of rows, got \[\]"),
+        ((), "tensors must hold at least one tensor, got none"),
+        ((torch.tensor(1.0),), r"tensors must have shape \(rows, \.\.\.\), got \(\)"),
         ((torch.zeros(2), torch.zeros(3)), r"tensors must have the same number.*got \[2, 3\]"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_tensors_that_do_not_fit_together_are_refused(tensors, says):
     with pytest.raises(ValueError, match=says):
         TensorRows(*tensors)
@@ -99,8 +101,16 @@ def test_tensors_that_do_not_fit_together_are_refused(tensors, says):
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_a_batch_of_nothing_is_refused(shuffle):
-    with pytest.raises(ValueError, match=r"batch_size should be a positive integer.*=0"):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         batch_loader(make_rows(), batch_size=0, shuffle=shuffle)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_what_holds_no_rows_is_refused():
+    with pytest.raises(TypeError, match="tensors must be tensors, got int"):
+        TensorRows(3)
+    with pytest.raises(TypeError, match="rows must be TensorRows, got list"):
+        batch_loader([1, 2], batch_size=1)
 
 
 def test_an_epoch_without_one_full_batch_is_refused():

@@ -181,3 +181,27 @@ def test_the_same_seed_trains_the_same_network(tmp_path):
         make_trainer(tmp_path, epochs=1).fit(tagger, make_data())
         states.append(tagger.state_dict())
     assert all(value.equal(states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"network": "x"}, TypeError, "network must be an nn.Module, got str"),
+        ({"num_categories": 0}, ValueError, "num_categories must be at least 1, got 0"),
+        ({"learning_rate": -1.0}, ValueError, "learning_rate must be above 0"),
+        ({"learning_rate": "fast"}, TypeError, "learning_rate must be a number, got str"),
+        ({"warmup_steps": -5}, ValueError, "warmup_steps must be at least 0, got -5"),
+        ({"warmup_steps": 1.5}, TypeError, "warmup_steps must be an integer, got float"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, error, says):
+    with pytest.raises(error, match=says):
+        SequenceTagger(**{"network": torch.nn.Identity(), "num_categories": 3, **settings})
+
+
+@pytest.mark.parametrize("tokens", [[[0, 5]], [[-1, 0]]])
+def test_a_token_out_of_range_is_refused(tokens):
+    tagger = SequenceTagger(torch.nn.Identity(), num_categories=3)
+    with pytest.raises(ValueError, match=r"tokens must lie in 0\.\.2, got"):
+        tagger.one_hot(torch.tensor(tokens))

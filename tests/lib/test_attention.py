@@ -526,3 +526,26 @@ def test_is_causal_is_refused_where_queries_and_keys_differ_in_number(explicit):
     module = MultiheadAttention(8, 2)
     with pytest.raises(ValueError, match=r"is_causal needs.*got 4 keys for 3 queries"):
         module(torch.zeros(2, 3, 8), torch.zeros(2, 4, 8), is_causal=True, need_weights=explicit)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("position", range(3))
+@pytest.mark.parametrize(
+    "wrong", [[[0.0] * 4] * 3, torch.zeros(3, 4).long(), torch.zeros(3, 4).double()]
+)
+def test_inputs_that_are_not_tensors_of_one_float_type_are_refused(wrong, position):
+    inputs: list = [torch.zeros(3, 4)] * 3
+    inputs[position] = wrong
+    with pytest.raises(TypeError, match=r"^(query|key|value) must be "):
+        scaled_dot_product_attention(*inputs)
+    if position < 2:
+        with pytest.raises(TypeError, match=r"^(query|key) must be "):
+            attention_weights(*inputs[:2])
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_the_module_refuses_what_is_not_a_tensor():
+    x, module = torch.zeros(2, 3, 8), MultiheadAttention(8, 2)
+    for inputs, name in ((([0.0],), "query"), ((x, [0.0]), "key"), ((x, x, [0.0]), "value")):
+        with pytest.raises(TypeError, match=f"^{name} must be a tensor, got list$"):
+            module(*inputs)

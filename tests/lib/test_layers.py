@@ -217,3 +217,15 @@ def test_a_mask_that_does_not_fit_is_refused():
             call(x, torch.zeros(5, 5))
         with pytest.raises(ValueError, match=r"attn_mask must broadcast.*got \(4, 5\)"):
             call(x, torch.ones(4, 5).bool())
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_an_activation_that_is_not_a_name_is_refused():
+    with pytest.raises(ValueError, match=r"activation must be one of \['gelu', 'relu'\], got \["):
+        TransformerEncoderLayer(activation=["relu"], **SIZES)
+
+
+@pytest.mark.parametrize("eps", [0.0, -1e-5])
+def test_an_epsilon_that_is_not_above_zero_is_refused(eps):
+    with pytest.raises(ValueError, match=f"layer_norm_eps must be above 0 and finite, got {eps}"):
+        TransformerEncoderLayer(layer_norm_eps=eps, **SIZES)

@@ -163,6 +163,8 @@ def test_wrong_lengths_are_refused(lengths, max_len, error, says):
             ValueError,
             r"masks must broadcast.*\(3, 3\) and \(2, 2\)",
         ),
+        (torch.ones(3).bool(), ValueError, r"masks must have 2, 3 or 4 axes, got shape \(3,\)"),
+        (torch.ones(1, 1, 1, 3, 3).bool(), ValueError, r"masks must have 2, 3 or 4 axes, got sh"),
     ],
 )
 def test_masks_that_cannot_be_combined_are_refused(wrong, error, says):

@@ -174,3 +174,15 @@ def test_a_missing_setting_is_refused_when_the_scheduler_is_made():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
     with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'total_steps'"):
         make_scheduler(optimizer, cosine_with_warmup, warmup_steps=3)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("wrong", [1.0, True, "1", None])
+def test_steps_that_are_not_whole_are_refused(wrong):
+    steps: dict = {"step": 0, "warmup_steps": 0, "total_steps": 9}
+    for name in steps:
+        with pytest.raises(TypeError, match=f"^{name} must be an integer, got "):
+            cosine_with_warmup(**(steps | {name: wrong}))
+    for name in ("step", "warmup_steps"):
+        with pytest.raises(TypeError, match=f"^{name} must be an integer, got "):
+            inverse_sqrt_with_warmup(**({"step": 0, "warmup_steps": 0} | {name: wrong}))

@@ -67,3 +67,12 @@ def test_the_network_is_put_into_training_mode(network, batches):
 def test_no_batches_are_refused(network):
     with pytest.raises(ValueError, match="at least one batch"):
         fit(network, [], torch.optim.SGD(network.parameters(), lr=0.1))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("shape", [(6, 8), (48,), (8, 6, 1)])
+def test_labels_that_do_not_fit_the_logits_are_refused(network, batches, shape):
+    inputs, labels = batches[0]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"^labels must have shape \(batch, length\) to fit"):
+        fit(network, [(inputs, labels.reshape(shape))], optimizer)

@@ -130,3 +130,16 @@ def test_wrong_sizes_are_refused(size, error, says):
     for name in ("num_categories", "length"):
         with pytest.raises(error, match=f"^{name} {says}"):
             reverse_sequences(3, **{name: size})
+
+
+@pytest.mark.parametrize("name", ["train_dataloader", "val_dataloader", "test_dataloader"])
+def test_there_is_no_loader_before_setup(name):
+    with pytest.raises(RuntimeError, match=r"call setup\(stage\) first"):
+        getattr(ReverseDataModule(**SIZES), name)()
+
+
+def test_a_batch_larger_than_the_training_set_is_refused():
+    module = ReverseDataModule(**(SIZES | {"batch_size": SIZES["train_size"] + 1}))
+    module.setup("fit")
+    with pytest.raises(ValueError, match="batch_size must be at most"):
+        module.train_dataloader()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from tutorial_lib.cache import MemoryCache, TokenCache
 from tutorial_lib.masks import align_mask, causal_mask, combine_masks
+from tutorial_lib.positions import RotaryEmbedding, alibi_bias
 from tutorial_lib.validation import (
     require_floats,
     require_positive,
@@ -16,15 +19,19 @@ from tutorial_lib.validation import (
     require_width,
 )
 
+RelativePositions = Literal["rotary", "alibi"]
+
 
 def attention_weights(
     query: Float[Tensor, "*batch query head_dim"],
     key: Float[Tensor, "*batch key head_dim"],
     attn_mask: Bool[Tensor, ...] | None = None,
+    *,
+    score_bias: Float[Tensor, ...] | None = None,
 ) -> Float[Tensor, "*batch query key"]:
     r"""Say how much each query attends to each key.
 
-    .. math:: A = \operatorname{softmax}\left(\frac{Q K^\top}{\sqrt{d_k}}\right)
+    .. math:: A = \operatorname{softmax}\left(\frac{Q K^\top}{\sqrt{d_k}} + B\right)
 
     The softmax runs over the keys that the mask allows. A query that may attend to no key gets a
     row of zeros.
@@ -33,6 +40,8 @@ def attention_weights(
         query: The queries.
         key: The keys.
         attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
+        score_bias: What is added to the scores, B, such as
+            :func:`tutorial_lib.positions.alibi_bias`; nothing when left out.
 
     Returns:
         Weights whose rows sum to one, or to zero where nothing may be attended to.
@@ -47,6 +56,8 @@ def attention_weights(
     _require_matching(query, key)
     # Scaling the query, not the product, keeps large scores inside float16.
     scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
+    if score_bias is not None:
+        scores = scores + score_bias
     if attn_mask is None:
         return scores.softmax(dim=-1)
     allowed = align_mask(attn_mask, scores.shape)
@@ -110,11 +121,15 @@ class MultiheadAttention(nn.Module):
         vdim: Width of the values; ``embed_dim`` when left out.
         bias: Whether the four projections have a bias.
         dropout: Probability of dropping an attention weight while training.
+        relative_positions: How a score depends on the distance of query and key: "rotary" turns
+            both by their positions, "alibi" lowers the score of far keys; not at all when left
+            out. For self-attention.
 
     Raises:
         TypeError: If a size is not an integer, or ``dropout`` not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``, or
-            ``dropout`` lies outside [0, 1).
+        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
+            ``dropout`` lies outside [0, 1), ``relative_positions`` is not known, or "rotary" meets
+            an odd head width.
 
     Source: Vaswani et al. (2017), section 3.2.2.
     Taught in :doc:`/notebooks/12_multi_head_attention`.
@@ -129,6 +144,7 @@ class MultiheadAttention(nn.Module):
         vdim: int | None = None,
         bias: bool = True,
         dropout: float = 0.0,
+        relative_positions: RelativePositions | None = None,
     ) -> None:
         super().__init__()
         kdim = embed_dim if kdim is None else kdim
@@ -137,7 +153,15 @@ class MultiheadAttention(nn.Module):
         require_probability(dropout=dropout)
         if embed_dim % num_heads:
             raise ValueError(f"num_heads must divide embed_dim={embed_dim}, got {num_heads}")
+        if relative_positions not in (None, "rotary", "alibi"):
+            raise ValueError(
+                f"relative_positions must be 'rotary', 'alibi' or None, got {relative_positions!r}"
+            )
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
+        self.rotary = (
+            RotaryEmbedding(embed_dim // num_heads) if relative_positions == "rotary" else None
+        )
+        self.has_alibi = relative_positions == "alibi"
         self.q_proj = nn.Linear(embed_dim, embed_dim, bias=bias)
         self.k_proj = nn.Linear(kdim, embed_dim, bias=bias)
         self.v_proj = nn.Linear(vdim, embed_dim, bias=bias)
@@ -160,8 +184,9 @@ class MultiheadAttention(nn.Module):
         attn_mask: Bool[Tensor, ...] | None = None,
         is_causal: bool = False,
         need_weights: bool = False,
+        cache: TokenCache | MemoryCache | None = None,
     ) -> tuple[
-        Float[Tensor, "batch query embed_dim"], Float[Tensor, "batch heads query key"] | None
+        Float[Tensor, "batch query embed_dim"], Float[Tensor, "batch heads query keys"] | None
     ]:
         """Attend from the queries to the keys.
 
@@ -170,15 +195,19 @@ class MultiheadAttention(nn.Module):
             key: The keys; the queries themselves (self-attention) when left out.
             value: The values; the keys when left out.
             attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
-            is_causal: Also let query i attend to keys 0..i only.
+            is_causal: Also let query i attend to keys 0..i only. With a cache the queries are the
+                last of the keys.
             need_weights: Whether to return the weights, which takes the explicit path.
+            cache: Keys and values from earlier calls: those of the earlier tokens, which the new
+                ones are written behind, or those of a memory, computed at the first call only.
 
         Returns:
             The output, and the weights of each head (before dropout) or ``None``.
 
         Raises:
+            RuntimeError: If a cache is used while gradients are recorded.
             TypeError: If an input is not a tensor, or ``attn_mask`` is not boolean.
-            ValueError: If the shapes do not fit together.
+            ValueError: If the shapes do not fit together, or the cache has not enough room.
         """
         key = query if key is None else key
         value = key if value is None else value
@@ -188,26 +217,62 @@ class MultiheadAttention(nn.Module):
                 f"is_causal needs as many keys as queries, "
                 f"got {key.shape[1]} keys for {query.shape[1]} queries"
             )
+        start = 0 if cache is None else cache.start  # position of the first query
+
+        def project() -> tuple[Tensor, Tensor]:
+            k = self._split_heads(self.k_proj(key))  # (batch, head, key, head_dim)
+            v = self._split_heads(self.v_proj(value))  # (batch, head, key, head_dim)
+            return (k if self.rotary is None else self.rotary(k, start)), v
+
         q = self._split_heads(self.q_proj(query))  # (batch, head, query, head_dim)
-        k = self._split_heads(self.k_proj(key))  # (batch, head, key, head_dim)
-        v = self._split_heads(self.v_proj(value))  # (batch, head, key, head_dim)
-        if attn_mask is not None:
-            attn_mask = align_mask(attn_mask, (*q.shape[:-1], k.shape[-2]))
-        if is_causal and (need_weights or attn_mask is not None):
-            # The fused path takes either a mask or is_causal, the explicit one only a mask.
-            attn_mask = combine_masks(attn_mask, causal_mask(q.shape[-2], device=q.device))
-            is_causal = False
+        q = q if self.rotary is None else self.rotary(q, start)
+        k, v = project() if cache is None else cache.extend(project)
         dropout = self.dropout if self.training else 0.0
         weights = None
         if need_weights:
-            weights = attention_weights(q, k, attn_mask)
+            attn_mask = self._mask(q, k, attn_mask, start if is_causal else None)
+            weights = attention_weights(q, k, attn_mask, score_bias=self._bias(q, k, start))
             heads = F.dropout(weights, dropout) @ v
         else:
-            heads = F.scaled_dot_product_attention(
-                q, k, v, attn_mask=attn_mask, dropout_p=dropout, is_causal=is_causal
-            )
+            heads = self._fused(q, k, v, attn_mask, start, is_causal=is_causal, dropout=dropout)
         merged = heads.transpose(1, 2).flatten(start_dim=2)  # (batch, query, embed_dim)
         return self.out_proj(merged), weights
+
+    def _fused(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None,
+        start: int,
+        *,
+        is_causal: bool,
+        dropout: float,
+    ) -> Tensor:
+        bias = self._bias(q, k, start)
+        # The kernel takes is_causal only alone, and only for queries that start where the keys do.
+        by_kernel = is_causal and mask is None and bias is None and start == 0
+        mask = self._mask(q, k, mask, None if by_kernel or not is_causal else start)
+        if bias is not None:
+            mask = bias if mask is None else bias.masked_fill(~mask, -math.inf)
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=by_kernel
+        )
+
+    def _mask(
+        self, q: Tensor, k: Tensor, mask: Tensor | None, causal_from: int | None
+    ) -> Tensor | None:
+        length = k.shape[-2]
+        if mask is not None:
+            mask = align_mask(mask, (*q.shape[:-1], length))
+        if causal_from is None or causal_from == length - 1:  # the last query may see every key
+            return mask
+        return combine_masks(mask, causal_mask(length, device=q.device)[causal_from:])
+
+    def _bias(self, q: Tensor, k: Tensor, start: int) -> Tensor | None:
+        if not self.has_alibi:
+            return None
+        return alibi_bias(self.num_heads, k.shape[-2], start=start, device=q.device).to(q.dtype)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         # (batch, length, embed_dim) -> (batch, head, length, head_dim)

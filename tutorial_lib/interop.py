@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
-from tutorial_lib.layers import ACTIVATIONS, Activation, TransformerEncoderLayer
-from tutorial_lib.transformer import TransformerEncoder
+from tutorial_lib.feed_forward import ACTIVATIONS, Activation
+from tutorial_lib.layers import TransformerDecoderLayer, TransformerEncoderLayer
+from tutorial_lib.transformer import Transformer, TransformerDecoder, TransformerEncoder
 
 Twin = TypeVar("Twin", bound=nn.Module)
+Stack = TypeVar("Stack", TransformerEncoder, TransformerDecoder)
 
-LAYER_PARTS: dict[type[nn.Module], tuple[str, ...]] = {
-    nn.MultiheadAttention: ("self_attn",),
-    nn.Linear: ("linear1", "linear2"),
-    nn.LayerNorm: ("norm1", "norm2"),
-    nn.Dropout: ("dropout", "dropout1", "dropout2"),
+# Where each part of PyTorch's layers stands in ours.
+ENCODER_LAYER = {
+    "self_attn": "self_attn",
+    "linear1": "feed_forward.linear1",
+    "linear2": "feed_forward.linear2",
+    "norm1": "norm1",
+    "norm2": "norm2",
 }
+DECODER_LAYER = ENCODER_LAYER | {"multihead_attn": "cross_attn", "norm3": "norm3"}
+
+TorchLayer = nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
+TorchStack = nn.TransformerEncoder | nn.TransformerDecoder
 
 
 @singledispatch
@@ -29,8 +37,9 @@ def from_torch(module: nn.Module) -> nn.Module:
     and training mode.
 
     Args:
-        module: An ``nn.MultiheadAttention``, ``nn.TransformerEncoderLayer`` or
-            ``nn.TransformerEncoder``.
+        module: An ``nn.MultiheadAttention``, ``nn.TransformerEncoderLayer``,
+            ``nn.TransformerDecoderLayer``, ``nn.TransformerEncoder``, ``nn.TransformerDecoder``
+            or ``nn.Transformer``.
 
     Returns:
         Our module.
@@ -40,7 +49,8 @@ def from_torch(module: nn.Module) -> nn.Module:
         ValueError: If the module uses an option that our twin does not have, is of a subclass, or
             has layers or parts whose settings differ from each other's.
 
-    Used in :doc:`/notebooks/12_multi_head_attention` and :doc:`/notebooks/21_encoder`.
+    Used in :doc:`/notebooks/12_multi_head_attention`, :doc:`/notebooks/21_encoder` and
+    :doc:`/notebooks/22_decoder_and_generation`.
     """
     known = ", ".join(kind.__name__ for kind in from_torch.registry if kind is not object)
     raise TypeError(f"module must be one of {known}; got {type(module).__name__}")
@@ -75,64 +85,98 @@ def _(module: nn.MultiheadAttention) -> MultiheadAttention:
 @from_torch.register
 def _(module: nn.TransformerEncoderLayer) -> TransformerEncoderLayer:
     twin = TransformerEncoderLayer(**_layer_settings(module, name="module"))
-    state = from_torch(module.self_attn).state_dict(prefix="self_attn.")
-    for ours, theirs in {
-        "feed_forward.linear1.": module.linear1,
-        "feed_forward.linear2.": module.linear2,
-        "norm1.": module.norm1,
-        "norm2.": module.norm2,
-    }.items():
-        state |= theirs.state_dict(prefix=ours)
-    return _filled(twin, state, like=module)
+    return _filled(twin, _layer_state(module), like=module)
+
+
+@from_torch.register
+def _(module: nn.TransformerDecoderLayer) -> TransformerDecoderLayer:
+    twin = TransformerDecoderLayer(**_layer_settings(module, name="module"))
+    return _filled(twin, _layer_state(module), like=module)
 
 
 @from_torch.register
 def _(module: nn.TransformerEncoder) -> TransformerEncoder:
-    _require_exactly(nn.TransformerEncoder, module=module)
+    return _stack_twin(module, TransformerEncoder, name="module")
+
+
+@from_torch.register
+def _(module: nn.TransformerDecoder) -> TransformerDecoder:
+    return _stack_twin(module, TransformerDecoder, name="module")
+
+
+@from_torch.register
+def _(module: nn.Transformer) -> Transformer:
+    _require_exactly(nn.Transformer, module=module)
+    encoder = _stack_twin(module.encoder, TransformerEncoder, name="module.encoder")
+    decoder = _stack_twin(module.decoder, TransformerDecoder, name="module.decoder")
+    settings = _layer_settings(module.encoder.layers[0], name="module.encoder.layers[0]")
+    twin = Transformer(
+        num_encoder_layers=len(encoder.layers), num_decoder_layers=len(decoder.layers), **settings
+    )
+    # Each stack keeps the settings it came with, which may differ from the other's.
+    twin.encoder, twin.decoder = encoder, decoder
+    return twin.train(module.training)
+
+
+def _stack_twin(module: nn.Module, kind: type[Stack], *, name: str) -> Stack:
+    theirs = nn.TransformerEncoder if kind is TransformerEncoder else nn.TransformerDecoder
+    _require_exactly(theirs, **{name: module})
+    assert isinstance(module, TorchStack)  # for the type checker
     settings = [
-        _layer_settings(layer, name=f"module.layers[{index}]")
+        _layer_settings(layer, name=f"{name}.layers[{index}]")
         for index, layer in enumerate(module.layers)
     ]
-    if not settings:
-        raise ValueError("module.layers must hold at least one layer, got none")
-    for index, other in enumerate(settings):
-        for name, value in settings[0].items():
-            if other[name] != value:
-                raise ValueError(
-                    f"module.layers[{index}] must have {name}={value} like module.layers[0], "
-                    f"got {other[name]}"
-                )
+    _require_alike(settings, name=name)
     if module.norm is not None:
-        _require_exactly(nn.LayerNorm, **{"module.norm": module.norm})
+        _require_exactly(nn.LayerNorm, **{f"{name}.norm": module.norm})
         bias = module.norm.bias is not None
         if bias != settings[0]["bias"]:
             raise ValueError(
-                f"module.norm must have bias={settings[0]['bias']} like the layers, got {bias}"
+                f"{name}.norm must have bias={settings[0]['bias']} like the layers, got {bias}"
             )
-    twin = TransformerEncoder(
-        num_layers=len(module.layers),
-        final_norm=module.norm is not None,
-        **settings[0],
-    )
+    twin = kind(num_layers=len(settings), final_norm=module.norm is not None, **settings[0])
     state = {}
     for index, layer in enumerate(module.layers):
-        state |= from_torch(layer).state_dict(prefix=f"layers.{index}.")
+        state |= _layer_state(cast(TorchLayer, layer), prefix=f"layers.{index}.")
     if twin.norm is not None and isinstance(module.norm, nn.LayerNorm):
         twin.norm.eps = module.norm.eps
         state |= module.norm.state_dict(prefix="norm.")
     return _filled(twin, state, like=module)
 
 
+def _parts_of(layer: TorchLayer) -> dict[str, str]:
+    return ENCODER_LAYER if isinstance(layer, nn.TransformerEncoderLayer) else DECODER_LAYER
+
+
+def _layer_state(layer: TorchLayer, *, prefix: str = "") -> dict[str, Tensor]:
+    state = {}
+    for theirs, ours in _parts_of(layer).items():
+        part = getattr(layer, theirs)
+        part = from_torch(part) if isinstance(part, nn.MultiheadAttention) else part
+        state |= part.state_dict(prefix=f"{prefix}{ours}.")
+    return state
+
+
 def _layer_settings(layer: nn.Module, *, name: str) -> dict[str, Any]:
-    _require_exactly(nn.TransformerEncoderLayer, **{name: layer})
-    assert isinstance(layer, nn.TransformerEncoderLayer)  # for the type checker
-    for kind, parts in LAYER_PARTS.items():
-        _require_exactly(kind, **{f"{name}.{part}": getattr(layer, part) for part in parts})
-    if layer.norm2.eps != layer.norm1.eps:
-        raise ValueError(
-            f"{name}.norm2 must have eps={layer.norm1.eps} like norm1, got {layer.norm2.eps}"
-        )
-    for part in ("dropout1", "dropout2", "self_attn"):
+    is_decoder = isinstance(layer, nn.TransformerDecoderLayer)
+    kind = nn.TransformerDecoderLayer if is_decoder else nn.TransformerEncoderLayer
+    _require_exactly(kind, **{name: layer})
+    assert isinstance(layer, TorchLayer)  # for the type checker
+    norms = [part for part in _parts_of(layer) if part.startswith("norm")]
+    attentions = [part for part in _parts_of(layer) if part.endswith("attn")]
+    dropouts = ["dropout", *(norm.replace("norm", "dropout") for norm in norms)]
+    for part_kind, parts in {
+        nn.MultiheadAttention: attentions,
+        nn.Linear: ("linear1", "linear2"),
+        nn.LayerNorm: norms,
+        nn.Dropout: dropouts,
+    }.items():
+        _require_exactly(part_kind, **{f"{name}.{part}": getattr(layer, part) for part in parts})
+    for part in norms[1:]:
+        eps = getattr(layer, part).eps
+        if eps != layer.norm1.eps:
+            raise ValueError(f"{name}.{part} must have eps={layer.norm1.eps} like norm1, got {eps}")
+    for part in (*dropouts[1:], *attentions):
         dropout = getattr(layer, part)
         dropout = dropout.p if isinstance(dropout, nn.Dropout) else dropout.dropout
         if dropout != layer.dropout.p:
@@ -149,6 +193,18 @@ def _layer_settings(layer: nn.Module, *, name: str) -> dict[str, Any]:
         "layer_norm_eps": layer.norm1.eps,
         "bias": layer.linear1.bias is not None,
     }
+
+
+def _require_alike(settings: list[dict[str, Any]], *, name: str) -> None:
+    if not settings:
+        raise ValueError(f"{name}.layers must hold at least one layer, got none")
+    for index, other in enumerate(settings):
+        for setting, value in settings[0].items():
+            if other[setting] != value:
+                raise ValueError(
+                    f"{name}.layers[{index}] must have {setting}={value} like {name}.layers[0], "
+                    f"got {other[setting]}"
+                )
 
 
 def _require_exactly(kind: type[nn.Module], **modules: nn.Module) -> None:

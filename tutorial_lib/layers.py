@@ -2,82 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from typing import NamedTuple
 
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tutorial_lib.attention import MultiheadAttention
-from tutorial_lib.validation import (
-    require_above_zero,
-    require_positive,
-    require_probability,
-    require_width,
-)
-
-Activation = Literal["relu", "gelu"]
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
-
-
-class FeedForward(nn.Module):
-    r"""Transform every position on its own: widen, bend, narrow.
-
-    .. math:: \operatorname{FFN}(x) = \sigma(x W_1 + b_1) W_2 + b_2
-
-    Args:
-        embed_dim: Width of the input and of the output.
-        dim_feedforward: Width in between.
-        dropout: Probability of dropping an element in between while training.
-        activation: The nonlinearity, "relu" or "gelu".
-        bias: Whether the two linear maps have a bias.
-
-    Raises:
-        TypeError: If a size is not an integer, or another setting not a number.
-        ValueError: If a size is below 1, ``dropout`` lies outside [0, 1), or ``activation`` is
-            not known.
-
-    Source: Vaswani et al. (2017), equation 2.
-    Taught in :doc:`/notebooks/21_encoder`.
-    """
-
-    def __init__(
-        self,
-        *,
-        embed_dim: int,
-        dim_feedforward: int,
-        dropout: float = 0.0,
-        activation: Activation = "relu",
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        require_positive(embed_dim=embed_dim, dim_feedforward=dim_feedforward)
-        require_probability(dropout=dropout)
-        if not isinstance(activation, str) or activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
-        self.activation: Activation = activation
-        self.linear1 = nn.Linear(embed_dim, dim_feedforward, bias=bias)
-        self.dropout = nn.Dropout(dropout)
-        self.linear2 = nn.Linear(dim_feedforward, embed_dim, bias=bias)
-
-    def forward(
-        self, x: Float[Tensor, "batch length embed_dim"]
-    ) -> Float[Tensor, "batch length embed_dim"]:
-        """Transform every position.
-
-        Args:
-            x: The tokens.
-
-        Returns:
-            The transformed tokens.
-
-        Raises:
-            ValueError: If the width differs from ``embed_dim``.
-        """
-        require_width(x, self.linear1.in_features, name="x")
-        hidden = ACTIVATIONS[self.activation](self.linear1(x))
-        return self.linear2(self.dropout(hidden))
+from tutorial_lib.attention import MultiheadAttention, RelativePositions
+from tutorial_lib.cache import MemoryCache, TokenCache
+from tutorial_lib.feed_forward import Activation, FeedForward
+from tutorial_lib.validation import require_above_zero, require_width
 
 
 class TransformerEncoderLayer(nn.Module):
@@ -195,3 +128,211 @@ class TransformerEncoderLayer(nn.Module):
             return x + self.dropout(self.feed_forward(self.norm2(x))), weights
         x = self.norm1(x)
         return self.norm2(x + self.dropout(self.feed_forward(x))), weights
+
+
+class DecoderLayerMaps(NamedTuple):
+    """Who attended to whom in a decoder layer.
+
+    Args:
+        self_attention: Weights between the tokens.
+        cross_attention: Weights from the tokens to the memory, or ``None`` without
+            cross-attention.
+    """
+
+    self_attention: Float[Tensor, "batch heads query key"] | None
+    cross_attention: Float[Tensor, "batch heads query memory"] | None
+
+
+class TransformerDecoderLayer(nn.Module):
+    r"""Let every token look at the earlier ones, then at the memory, then think for itself.
+
+    .. math::
+        \begin{aligned}
+        \text{post-norm:}\quad & h = \operatorname{LN}(x + \operatorname{MHA}(x)), &
+        c &= \operatorname{LN}(h + \operatorname{MHA}(h, m)), &
+        y &= \operatorname{LN}(c + \operatorname{FFN}(c)) \\
+        \text{pre-norm:}\quad & h = x + \operatorname{MHA}(\operatorname{LN}(x)), &
+        c &= h + \operatorname{MHA}(\operatorname{LN}(h), m), &
+        y &= c + \operatorname{FFN}(\operatorname{LN}(c))
+        \end{aligned}
+
+    The memory m is what an encoder made of the source. Without ``cross_attention`` the middle
+    step is left out: the layer of a decoder-only model.
+
+    Args:
+        embed_dim: Width of the tokens and of the memory.
+        num_heads: Number of attention heads; divides ``embed_dim``.
+        dim_feedforward: Width inside the feed-forward.
+        dropout: Probability of dropping while training: attention weights, inside the
+            feed-forward, and what each branch adds to the residual stream.
+        norm_first: Pre-norm if true, the paper's post-norm if false.
+        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+        layer_norm_eps: What LayerNorm adds to the variance.
+        bias: Whether the linear maps and norms have a bias.
+        cross_attention: Whether the layer reads a memory.
+        relative_positions: "rotary" or "alibi" in the self-attention; see
+            :class:`tutorial_lib.attention.MultiheadAttention`.
+
+    Raises:
+        TypeError: If a size is not an integer, or another setting not a number.
+        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
+            ``dropout`` lies outside [0, 1), ``layer_norm_eps`` is not above 0, or ``activation``
+            or ``relative_positions`` is not known.
+
+    Source: Vaswani et al. (2017), section 3.1; pre-norm: Xiong et al. (2020).
+    Taught in :doc:`/notebooks/22_decoder_and_generation`.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        num_heads: int,
+        dim_feedforward: int,
+        dropout: float = 0.0,
+        norm_first: bool = False,
+        activation: Activation = "relu",
+        layer_norm_eps: float = 1e-5,
+        bias: bool = True,
+        cross_attention: bool = True,
+        relative_positions: RelativePositions | None = None,
+    ) -> None:
+        super().__init__()
+        require_above_zero(layer_norm_eps=layer_norm_eps)
+
+        def norm() -> nn.LayerNorm:
+            return nn.LayerNorm(embed_dim, eps=layer_norm_eps, bias=bias)
+
+        self.norm_first = norm_first
+        self.self_attn = MultiheadAttention(
+            embed_dim, num_heads, bias=bias, dropout=dropout, relative_positions=relative_positions
+        )
+        self.norm1 = norm()
+        self.cross_attn = self.norm2 = None
+        if cross_attention:
+            self.cross_attn = MultiheadAttention(embed_dim, num_heads, bias=bias, dropout=dropout)
+            self.norm2 = norm()
+        self.feed_forward = FeedForward(
+            embed_dim=embed_dim,
+            dim_feedforward=dim_feedforward,
+            dropout=dropout,
+            activation=activation,
+            bias=bias,
+        )
+        self.norm3 = norm()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch length embed_dim"],
+        memory: Float[Tensor, "batch source embed_dim"] | None = None,
+        *,
+        attn_mask: Bool[Tensor, ...] | None = None,
+        memory_mask: Bool[Tensor, ...] | None = None,
+        is_causal: bool = False,
+        token_cache: TokenCache | None = None,
+        memory_cache: MemoryCache | None = None,
+    ) -> Float[Tensor, "batch length embed_dim"]:
+        """Transform a batch of sequences.
+
+        Args:
+            x: The tokens; with a cache, the new ones only.
+            memory: What cross-attention reads; may be left out once ``memory_cache`` is filled.
+            attn_mask: True where a token may attend to a token.
+            memory_mask: True where a token may attend to a place of the memory.
+            is_causal: Also let token i attend to tokens 0..i only.
+            token_cache: Keys and values of the earlier tokens.
+            memory_cache: Keys and values of the memory.
+
+        Returns:
+            The transformed tokens.
+
+        Raises:
+            RuntimeError: If a cache is used while gradients are recorded.
+            TypeError: If a mask is not boolean.
+            ValueError: If the shapes do not fit together, or a memory is missing or not wanted.
+        """
+        masks = (attn_mask, memory_mask, is_causal)
+        return self._run(x, memory, *masks, token_cache, memory_cache, need_weights=False)[0]
+
+    def with_attention_maps(
+        self,
+        x: Float[Tensor, "batch length embed_dim"],
+        memory: Float[Tensor, "batch source embed_dim"] | None = None,
+        *,
+        attn_mask: Bool[Tensor, ...] | None = None,
+        memory_mask: Bool[Tensor, ...] | None = None,
+        is_causal: bool = False,
+    ) -> tuple[Float[Tensor, "batch length embed_dim"], DecoderLayerMaps]:
+        """Transform a batch of sequences and show who attended to whom.
+
+        Args:
+            x: The tokens.
+            memory: What cross-attention reads.
+            attn_mask: True where a token may attend to a token.
+            memory_mask: True where a token may attend to a place of the memory.
+            is_causal: Also let token i attend to tokens 0..i only.
+
+        Returns:
+            The transformed tokens, and the weights of self- and cross-attention.
+
+        Raises:
+            TypeError: If a mask is not boolean.
+            ValueError: If the shapes do not fit together, or a memory is missing or not wanted.
+        """
+        masks = (attn_mask, memory_mask, is_causal)
+        return self._run(x, memory, *masks, None, None, need_weights=True)
+
+    def _run(
+        self,
+        x: Tensor,
+        memory: Tensor | None,
+        attn_mask: Tensor | None,
+        memory_mask: Tensor | None,
+        is_causal: bool,
+        token_cache: TokenCache | None,
+        memory_cache: MemoryCache | None,
+        *,
+        need_weights: bool,
+    ) -> tuple[Tensor, DecoderLayerMaps]:
+        self._require_inputs(x, memory, memory_mask, memory_cache)
+        first = self.norm_first
+        attended, to_tokens = self.self_attn(
+            self.norm1(x) if first else x,
+            attn_mask=attn_mask,
+            is_causal=is_causal,
+            need_weights=need_weights,
+            cache=token_cache,
+        )
+        x = x + self.dropout(attended)
+        x = x if first else self.norm1(x)
+        to_memory = None
+        if self.cross_attn is not None and self.norm2 is not None:
+            attended, to_memory = self.cross_attn(
+                self.norm2(x) if first else x,
+                memory,
+                attn_mask=memory_mask,
+                need_weights=need_weights,
+                cache=memory_cache,
+            )
+            x = x + self.dropout(attended)
+            x = x if first else self.norm2(x)
+        x = x + self.dropout(self.feed_forward(self.norm3(x) if first else x))
+        return x if first else self.norm3(x), DecoderLayerMaps(to_tokens, to_memory)
+
+    def _require_inputs(
+        self,
+        x: Tensor,
+        memory: Tensor | None,
+        memory_mask: Tensor | None,
+        memory_cache: MemoryCache | None,
+    ) -> None:
+        width = self.self_attn.embed_dim
+        require_width(x, width, name="x")
+        if self.cross_attn is None:
+            if memory is not None or memory_mask is not None:
+                raise ValueError("memory must be left out: the decoder has no cross-attention")
+        elif memory is not None:
+            require_width(memory, width, name="memory")
+        elif memory_cache is None or memory_cache.projected is None:
+            raise ValueError("memory must be given: the decoder has cross-attention")

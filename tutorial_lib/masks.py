@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Integer
+from jaxtyping import Bool, Integer, Shaped
 from torch import Tensor
 
 from tutorial_lib.validation import kind_of, require_positive
@@ -30,22 +32,28 @@ def causal_mask(length: int, *, device: torch.device | None = None) -> Bool[Tens
         ValueError: If ``length`` is below 1.
 
     Source: Vaswani et al. (2017), section 3.2.3.
-    Used in :doc:`/notebooks/11_scaled_dot_product_attention`.
+    Taught in :doc:`/notebooks/13_masks`.
     """
     require_positive(length=length)
     return torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
 def padding_mask(
-    lengths: Integer[Tensor, " batch"], max_len: int | None = None
+    lengths: Integer[Tensor, " batch"],
+    max_len: int | None = None,
+    *,
+    side: Literal["right", "left"] = "right",
 ) -> Bool[Tensor, "batch 1 1 key"]:
     r"""Let every query attend to the real tokens of its own sequence, and to no padding.
 
-    .. math:: M_{b,1,1,j} = [\, j < \text{length}_b \,]
+    .. math::
+        M_{b,1,1,j} = [\, j < \text{length}_b \,] \quad\text{or, padded on the left,}\quad
+        [\, j \ge \text{max\_len} - \text{length}_b \,]
 
     Args:
         lengths: Number of real tokens of each sequence, 0 to ``max_len``.
         max_len: Padded length; the longest sequence when left out.
+        side: Where the padding stands, "right" of the real tokens or "left".
 
     Returns:
         True where a key is a real token; broadcasts over heads and queries.
@@ -53,23 +61,85 @@ def padding_mask(
     Raises:
         TypeError: If ``lengths`` is not a tensor of integers.
         ValueError: If ``lengths`` has not one axis, is empty, or holds a length outside
-            0 to ``max_len``.
+            0 to ``max_len``, or ``side`` is not known.
 
     Source: Vaswani et al. (2017), section 3.2.3.
-    Used in :doc:`/notebooks/11_scaled_dot_product_attention`.
+    Taught in :doc:`/notebooks/13_masks`.
     """
-    if not isinstance(lengths, Tensor) or lengths.dtype not in INTEGERS:
-        raise TypeError(f"lengths must be a tensor of integers, got {kind_of(lengths)}")
-    if lengths.ndim != 1 or lengths.numel() == 0:
-        raise ValueError(f"lengths must have shape (batch,), got {tuple(lengths.shape)}")
-    shortest, longest = int(lengths.min()), int(lengths.max())
+    shortest, longest = _require_lengths(lengths, name="lengths")
     if max_len is None:
         max_len = longest
     require_positive(max_len=max_len)
     if shortest < 0 or longest > max_len:
         raise ValueError(f"lengths must lie in 0..{max_len} (max_len), got {shortest}..{longest}")
+    if side not in ("right", "left"):
+        raise ValueError(f"side must be 'right' or 'left', got {side!r}")
     position = torch.arange(max_len, device=lengths.device)
+    if side == "left":
+        position = position.flip(0)
     return (position < lengths[:, None])[:, None, None, :]  # (batch, 1, 1, key)
+
+
+def sliding_window_mask(
+    length: int, window: int, *, device: torch.device | None = None
+) -> Bool[Tensor, "query key"]:
+    r"""Let position i attend to the positions nearer than ``window``, itself included.
+
+    .. math:: M_{ij} = [\, |i - j| < w \,]
+
+    Combined with :func:`causal_mask` it leaves the last ``window`` positions up to i.
+
+    Args:
+        length: Number of positions, at least 1.
+        window: Width of the window to each side, at least 1.
+        device: Where the mask is made.
+
+    Returns:
+        True where a query may attend.
+
+    Raises:
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1.
+
+    Source: Beltagy et al. (2020), section 3.1.
+    Taught in :doc:`/notebooks/13_masks`.
+    """
+    require_positive(length=length, window=window)
+    position = torch.arange(length, device=device)
+    return (position[:, None] - position).abs() < window
+
+
+def prefix_mask(
+    prefix_lengths: Integer[Tensor, " batch"], length: int
+) -> Bool[Tensor, "batch 1 query key"]:
+    r"""Let every position see the whole prefix of its sequence, and what comes before itself.
+
+    .. math:: M_{b,1,i,j} = [\, j < \text{prefix}_b \,] \lor [\, j \le i \,]
+
+    Args:
+        prefix_lengths: Number of tokens of each sequence that are given from the start, 0 to
+            ``length``.
+        length: Number of positions.
+
+    Returns:
+        True where a query may attend; broadcasts over heads.
+
+    Raises:
+        TypeError: If ``prefix_lengths`` is not a tensor of integers, or ``length`` not an integer.
+        ValueError: If ``prefix_lengths`` has not one axis, is empty, or holds a length outside
+            0 to ``length``.
+
+    Source: Raffel et al. (2020), section 3.2.1.
+    Taught in :doc:`/notebooks/13_masks`.
+    """
+    shortest, longest = _require_lengths(prefix_lengths, name="prefix_lengths")
+    if shortest < 0 or longest > length:
+        raise ValueError(
+            f"prefix_lengths must lie in 0..{length} (length), got {shortest}..{longest}"
+        )
+    causal = causal_mask(length, device=prefix_lengths.device)
+    in_prefix = torch.arange(length, device=prefix_lengths.device) < prefix_lengths[:, None]
+    return causal | in_prefix[:, None, None, :]
 
 
 def combine_masks(*masks: Bool[Tensor, ...] | None) -> Bool[Tensor, ...] | None:
@@ -88,7 +158,7 @@ def combine_masks(*masks: Bool[Tensor, ...] | None) -> Bool[Tensor, ...] | None:
         TypeError: If a mask is not boolean.
         ValueError: If a mask has not 2, 3 or 4 axes, or two do not broadcast against each other.
 
-    Used in :doc:`/notebooks/11_scaled_dot_product_attention`.
+    Taught in :doc:`/notebooks/13_masks`.
     """
     given = [mask for mask in masks if mask is not None]
     if not given:
@@ -129,7 +199,7 @@ def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ..
         TypeError: If the mask is not boolean.
         ValueError: If its axes do not fit the scores.
 
-    Taught in :doc:`/notebooks/12_multi_head_attention`.
+    Taught in :doc:`/notebooks/13_masks`.
     """
     _require_boolean(mask, name="attn_mask")
     aligned = mask.unsqueeze(1) if (mask.ndim, len(shape)) == (3, 4) else mask
@@ -142,6 +212,94 @@ def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ..
             f"(2-D: query, key; 3-D: batch, query, key), got {tuple(mask.shape)}"
         )
     return aligned
+
+
+def to_torch_mask(
+    mask: Bool[Tensor, ...], shape: Sequence[int]
+) -> Bool[Tensor, "batch_heads query key"]:
+    r"""Say a mask as ``nn.MultiheadAttention`` wants it: True where a query may **not** attend.
+
+    .. math:: \bar M_{bH + h,\, i,\, j} = \lnot M_{b,h,i,j}
+
+    Args:
+        mask: True where a query may attend; see :func:`align_mask`.
+        shape: Shape of the scores, ``(batch, heads, query, key)``.
+
+    Returns:
+        An ``attn_mask`` for ``nn.MultiheadAttention`` and the modules made of it.
+
+    Raises:
+        TypeError: If the mask is not boolean.
+        ValueError: If ``shape`` has not four axes, or the mask does not fit it.
+
+    Taught in :doc:`/notebooks/13_masks`.
+    """
+    if len(shape) != 4:
+        raise ValueError(f"shape must be (batch, heads, query, key), got {tuple(shape)}")
+    return ~align_mask(mask, shape).expand(*shape).flatten(0, 1)
+
+
+def from_torch_masks(
+    attn_mask: Shaped[Tensor, ...] | None = None,
+    key_padding_mask: Shaped[Tensor, "batch key"] | None = None,
+    *,
+    num_heads: int,
+) -> Bool[Tensor, ...] | None:
+    """Read the masks of ``nn.MultiheadAttention``: True, or minus infinity, blocks.
+
+    Args:
+        attn_mask: ``(query, key)`` or ``(batch * num_heads, query, key)``; boolean, or of floats
+            that are 0 where a query may attend and minus infinity where not.
+        key_padding_mask: ``(batch, key)``; boolean, True at padding, or such floats.
+        num_heads: Number of heads, to tell them from the batch.
+
+    Returns:
+        One mask that says both, True where a query may attend, or ``None`` when there is none.
+
+    Raises:
+        TypeError: If a mask holds neither booleans nor floats.
+        ValueError: If a mask of floats holds something else, or a shape does not fit.
+
+    Taught in :doc:`/notebooks/13_masks`.
+    """
+    require_positive(num_heads=num_heads)
+    if attn_mask is not None:
+        attn_mask = _allowed(attn_mask, name="attn_mask")
+        if attn_mask.ndim == 3 and len(attn_mask) % num_heads == 0:
+            attn_mask = attn_mask.unflatten(0, (-1, num_heads))
+        elif attn_mask.ndim != 2:
+            raise ValueError(
+                f"attn_mask must have shape (query, key) or (batch * {num_heads}, query, key), "
+                f"got {tuple(attn_mask.shape)}"
+            )
+    if key_padding_mask is not None:
+        key_padding_mask = _allowed(key_padding_mask, name="key_padding_mask")
+        if key_padding_mask.ndim != 2:
+            raise ValueError(
+                f"key_padding_mask must have shape (batch, key), "
+                f"got {tuple(key_padding_mask.shape)}"
+            )
+        key_padding_mask = key_padding_mask[:, None, None, :]
+    return combine_masks(attn_mask, key_padding_mask)
+
+
+def _allowed(mask: Tensor, *, name: str) -> Tensor:
+    if isinstance(mask, Tensor) and mask.dtype == torch.bool:
+        return ~mask
+    if not isinstance(mask, Tensor) or not mask.is_floating_point():
+        raise TypeError(f"{name} must hold booleans or floats, got {kind_of(mask)}")
+    allowed = mask == 0
+    if not (allowed | mask.eq(-math.inf)).all():
+        raise ValueError(f"{name} must hold 0 and minus infinity only, got other numbers")
+    return allowed
+
+
+def _require_lengths(lengths: Tensor, *, name: str) -> tuple[int, int]:
+    if not isinstance(lengths, Tensor) or lengths.dtype not in INTEGERS:
+        raise TypeError(f"{name} must be a tensor of integers, got {kind_of(lengths)}")
+    if lengths.ndim != 1 or lengths.numel() == 0:
+        raise ValueError(f"{name} must have shape (batch,), got {tuple(lengths.shape)}")
+    return int(lengths.min()), int(lengths.max())
 
 
 def _require_boolean(mask: Tensor, *, name: str) -> None:

@@ -1,27 +1,43 @@
-"""Stacks of layers."""
+"""The Transformer: an encoder that reads, a decoder that writes."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tutorial_lib.layers import Activation, TransformerEncoderLayer
-from tutorial_lib.validation import require_positive
+from tutorial_lib.cache import KVCache
+from tutorial_lib.decoder import TransformerDecoder
+from tutorial_lib.encoder import TransformerEncoder
+from tutorial_lib.feed_forward import Activation
+
+__all__ = ["KVCache", "Transformer", "TransformerDecoder", "TransformerEncoder", "TransformerMaps"]
 
 
-class TransformerEncoder(nn.Module):
-    r"""Pass the tokens through one encoder layer after the other.
-
-    .. math:: x^{(\ell)} = \operatorname{layer}_\ell(x^{(\ell-1)}), \qquad \ell = 1, \dots, L
-
-    Each layer is built and initialised on its own. A pre-norm stack ends with one more LayerNorm,
-    because its last layer adds to the residual stream without normalising it.
+class TransformerMaps(NamedTuple):
+    """Who attends to whom in a Transformer: one tensor of weights a layer.
 
     Args:
-        num_layers: Number of layers.
+        encoder: Among the source tokens.
+        self_attention: Among the target tokens.
+        cross_attention: From the target tokens to the source tokens.
+    """
+
+    encoder: list[Float[Tensor, "batch heads source source"]]
+    self_attention: list[Float[Tensor, "batch heads target target"]]
+    cross_attention: list[Float[Tensor, "batch heads target source"]]
+
+
+class Transformer(nn.Module):
+    r"""Read a source, and write a target that looks at it.
+
+    .. math:: m = \operatorname{encoder}(x), \qquad y = \operatorname{decoder}(t, m)
+
+    Args:
+        num_encoder_layers: Number of encoder layers.
+        num_decoder_layers: Number of decoder layers.
         embed_dim: Width of the tokens.
         num_heads: Number of attention heads; divides ``embed_dim``.
         dim_feedforward: Width inside the feed-forward.
@@ -30,25 +46,28 @@ class TransformerEncoder(nn.Module):
         activation: The feed-forward's nonlinearity, "relu" or "gelu".
         layer_norm_eps: What LayerNorm adds to the variance.
         bias: Whether the linear maps and norms have a bias.
-        final_norm: Whether a LayerNorm follows the last layer; as ``norm_first`` when left out.
+        final_norm: Whether a LayerNorm ends the encoder, and one the decoder; as ``norm_first``
+            when left out. ``nn.Transformer`` always has both.
 
     Attributes:
-        layers: The layers, first to last.
+        encoder: The :class:`tutorial_lib.encoder.TransformerEncoder`.
+        decoder: The :class:`tutorial_lib.decoder.TransformerDecoder`.
 
     Raises:
-        TypeError: If a size is not an integer.
+        TypeError: If a size is not an integer, or another setting not a number.
         ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
             ``dropout`` lies outside [0, 1), ``activation`` is not known, or ``layer_norm_eps`` is
             not above 0.
 
-    Source: Vaswani et al. (2017), section 3.1.
-    Taught in :doc:`/notebooks/21_encoder`.
+    Source: Vaswani et al. (2017), figure 1.
+    Taught in :doc:`/notebooks/22_decoder_and_generation`.
     """
 
     def __init__(
         self,
         *,
-        num_layers: int,
+        num_encoder_layers: int,
+        num_decoder_layers: int,
         embed_dim: int,
         num_heads: int,
         dim_feedforward: int,
@@ -60,67 +79,99 @@ class TransformerEncoder(nn.Module):
         final_norm: bool | None = None,
     ) -> None:
         super().__init__()
-        require_positive(num_layers=num_layers)
-        self.layers = nn.ModuleList(
-            TransformerEncoderLayer(
-                embed_dim=embed_dim,
-                num_heads=num_heads,
-                dim_feedforward=dim_feedforward,
-                dropout=dropout,
-                norm_first=norm_first,
-                activation=activation,
-                layer_norm_eps=layer_norm_eps,
-                bias=bias,
-            )
-            for _ in range(num_layers)
+        self.encoder = TransformerEncoder(
+            num_layers=num_encoder_layers,
+            embed_dim=embed_dim,
+            num_heads=num_heads,
+            dim_feedforward=dim_feedforward,
+            dropout=dropout,
+            norm_first=norm_first,
+            activation=activation,
+            layer_norm_eps=layer_norm_eps,
+            bias=bias,
+            final_norm=final_norm,
         )
-        has_norm = norm_first if final_norm is None else final_norm
-        self.norm = nn.LayerNorm(embed_dim, eps=layer_norm_eps, bias=bias) if has_norm else None
+        self.decoder = TransformerDecoder(
+            num_layers=num_decoder_layers,
+            embed_dim=embed_dim,
+            num_heads=num_heads,
+            dim_feedforward=dim_feedforward,
+            dropout=dropout,
+            norm_first=norm_first,
+            activation=activation,
+            layer_norm_eps=layer_norm_eps,
+            bias=bias,
+            final_norm=final_norm,
+        )
 
     def forward(
         self,
-        x: Float[Tensor, "batch length embed_dim"],
-        attn_mask: Bool[Tensor, ...] | None = None,
-    ) -> Float[Tensor, "batch length embed_dim"]:
-        """Encode a batch of sequences.
+        src: Float[Tensor, "batch source embed_dim"],
+        tgt: Float[Tensor, "batch target embed_dim"],
+        *,
+        src_mask: Bool[Tensor, ...] | None = None,
+        tgt_mask: Bool[Tensor, ...] | None = None,
+        memory_mask: Bool[Tensor, ...] | None = None,
+        tgt_is_causal: bool = False,
+    ) -> Float[Tensor, "batch target embed_dim"]:
+        """Encode the source, and decode the target.
 
         Args:
-            x: The tokens.
-            attn_mask: True where a query may attend; every layer gets it. See
-                :func:`tutorial_lib.masks.align_mask`.
+            src: The source tokens.
+            tgt: The target tokens.
+            src_mask: True where a source token may attend to a source token.
+            tgt_mask: True where a target token may attend to a target token.
+            memory_mask: True where a target token may attend to a source token.
+            tgt_is_causal: Also let target token i attend to target tokens 0..i only.
 
         Returns:
-            The encoded tokens.
+            The decoded target tokens.
 
         Raises:
-            TypeError: If ``attn_mask`` is not boolean.
+            TypeError: If a mask is not boolean.
             ValueError: If the shapes do not fit together.
         """
-        for layer in self.layers:
-            x = layer(x, attn_mask)
-        return x if self.norm is None else self.norm(x)
+        return self.decoder(
+            tgt,
+            self.encoder(src, src_mask),
+            attn_mask=tgt_mask,
+            memory_mask=memory_mask,
+            is_causal=tgt_is_causal,
+        )
 
     @torch.no_grad()
     def attention_maps(
         self,
-        x: Float[Tensor, "batch length embed_dim"],
-        attn_mask: Bool[Tensor, ...] | None = None,
-    ) -> list[Float[Tensor, "batch heads query key"]]:
+        src: Float[Tensor, "batch source embed_dim"],
+        tgt: Float[Tensor, "batch target embed_dim"],
+        *,
+        src_mask: Bool[Tensor, ...] | None = None,
+        tgt_mask: Bool[Tensor, ...] | None = None,
+        memory_mask: Bool[Tensor, ...] | None = None,
+        tgt_is_causal: bool = False,
+    ) -> TransformerMaps:
         """Show who attends to whom, layer by layer.
 
         Args:
-            x: The tokens.
-            attn_mask: True where a query may attend; every layer gets it.
+            src: The source tokens.
+            tgt: The target tokens.
+            src_mask: True where a source token may attend to a source token.
+            tgt_mask: True where a target token may attend to a target token.
+            memory_mask: True where a target token may attend to a source token.
+            tgt_is_causal: Also let target token i attend to target tokens 0..i only.
 
         Returns:
-            One tensor of weights a layer, first to last, without gradients.
+            The weights of the three kinds of attention, without gradients.
 
         Raises:
-            TypeError: If ``attn_mask`` is not boolean.
+            TypeError: If a mask is not boolean.
             ValueError: If the shapes do not fit together.
         """
-        maps = []
-        for layer in self.layers:
-            x, weights = cast(TransformerEncoderLayer, layer).with_attention_map(x, attn_mask)
-            maps.append(weights)
-        return maps
+        maps = self.decoder.attention_maps(
+            tgt,
+            self.encoder(src, src_mask),
+            attn_mask=tgt_mask,
+            memory_mask=memory_mask,
+            is_causal=tgt_is_causal,
+        )
+        return TransformerMaps(self.encoder.attention_maps(src, src_mask), *maps)

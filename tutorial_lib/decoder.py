@@ -1,0 +1,226 @@
+"""The decoder: a stack of layers that write a sequence, one token after the other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from tutorial_lib.attention import RelativePositions
+from tutorial_lib.cache import KVCache
+from tutorial_lib.feed_forward import Activation
+from tutorial_lib.layers import TransformerDecoderLayer
+from tutorial_lib.validation import require_positive
+
+
+class DecoderMaps(NamedTuple):
+    """Who attends to whom in a decoder, layer by layer.
+
+    Args:
+        self_attention: One tensor of weights a layer, between the tokens.
+        cross_attention: One tensor of weights a layer, from the tokens to the memory; empty
+            without cross-attention.
+    """
+
+    self_attention: list[Float[Tensor, "batch heads query key"]]
+    cross_attention: list[Float[Tensor, "batch heads query memory"]]
+
+
+class TransformerDecoder(nn.Module):
+    r"""Pass the tokens through one decoder layer after the other.
+
+    .. math:: x^{(\ell)} = \operatorname{layer}_\ell(x^{(\ell-1)}, m), \qquad \ell = 1, \dots, L
+
+    Every layer reads the same memory m. Without ``cross_attention`` there is none: a decoder-only
+    model, such as a language model. A pre-norm stack ends with one more LayerNorm.
+
+    Args:
+        num_layers: Number of layers.
+        embed_dim: Width of the tokens and of the memory.
+        num_heads: Number of attention heads; divides ``embed_dim``.
+        dim_feedforward: Width inside the feed-forward.
+        dropout: Probability of dropping while training.
+        norm_first: Pre-norm if true, the paper's post-norm if false.
+        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+        layer_norm_eps: What LayerNorm adds to the variance.
+        bias: Whether the linear maps and norms have a bias.
+        final_norm: Whether a LayerNorm follows the last layer; as ``norm_first`` when left out.
+        cross_attention: Whether the layers read a memory.
+        relative_positions: "rotary" or "alibi" in the self-attention; see
+            :class:`tutorial_lib.attention.MultiheadAttention`.
+
+    Attributes:
+        layers: The layers, first to last.
+
+    Raises:
+        TypeError: If a size is not an integer, or another setting not a number.
+        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
+            ``dropout`` lies outside [0, 1), ``layer_norm_eps`` is not above 0, or ``activation``
+            or ``relative_positions`` is not known.
+
+    Source: Vaswani et al. (2017), section 3.1.
+    Taught in :doc:`/notebooks/22_decoder_and_generation`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_layers: int,
+        embed_dim: int,
+        num_heads: int,
+        dim_feedforward: int,
+        dropout: float = 0.0,
+        norm_first: bool = False,
+        activation: Activation = "relu",
+        layer_norm_eps: float = 1e-5,
+        bias: bool = True,
+        final_norm: bool | None = None,
+        cross_attention: bool = True,
+        relative_positions: RelativePositions | None = None,
+    ) -> None:
+        super().__init__()
+        require_positive(num_layers=num_layers)
+        self.layers = nn.ModuleList(
+            TransformerDecoderLayer(
+                embed_dim=embed_dim,
+                num_heads=num_heads,
+                dim_feedforward=dim_feedforward,
+                dropout=dropout,
+                norm_first=norm_first,
+                activation=activation,
+                layer_norm_eps=layer_norm_eps,
+                bias=bias,
+                cross_attention=cross_attention,
+                relative_positions=relative_positions,
+            )
+            for _ in range(num_layers)
+        )
+        has_norm = norm_first if final_norm is None else final_norm
+        self.norm = nn.LayerNorm(embed_dim, eps=layer_norm_eps, bias=bias) if has_norm else None
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch length embed_dim"],
+        memory: Float[Tensor, "batch source embed_dim"] | None = None,
+        *,
+        attn_mask: Bool[Tensor, ...] | None = None,
+        memory_mask: Bool[Tensor, ...] | None = None,
+        is_causal: bool = False,
+        cache: KVCache | None = None,
+    ) -> Float[Tensor, "batch length embed_dim"]:
+        """Decode a batch of sequences.
+
+        Args:
+            x: The tokens; with a cache, those that it has not seen yet.
+            memory: What cross-attention reads. With a cache it is read at the first call, and may
+                be left out afterwards.
+            attn_mask: True where a token may attend to a token; with a cache its keys are all
+                tokens so far.
+            memory_mask: True where a token may attend to a place of the memory.
+            is_causal: Also let token i attend to tokens 0..i only; a cache needs it.
+            cache: What earlier calls have seen, from :meth:`make_cache`; the tokens are added.
+
+        Returns:
+            The decoded tokens.
+
+        Raises:
+            RuntimeError: If a cache is used while gradients are recorded.
+            TypeError: If a mask is not boolean.
+            ValueError: If the shapes do not fit together, a memory is missing or not wanted, or
+                the cache does not fit or has not enough room.
+        """
+        if cache is not None:
+            self._require_cache(cache, is_causal=is_causal)
+        for index, layer in enumerate(self.layers):
+            x = layer(
+                x,
+                memory,
+                attn_mask=attn_mask,
+                memory_mask=memory_mask,
+                is_causal=is_causal,
+                token_cache=None if cache is None else cache.tokens(index),
+                memory_cache=None if cache is None else cache.memory[index],
+            )
+        if cache is not None:
+            cache.advance(x.shape[1])
+        return x if self.norm is None else self.norm(x)
+
+    def make_cache(
+        self,
+        batch_size: int,
+        capacity: int,
+        *,
+        left_padding: Int[Tensor, " batch"] | None = None,
+    ) -> KVCache:
+        """Make an empty cache of this decoder's sizes, float type and device.
+
+        Args:
+            batch_size: Number of sequences.
+            capacity: Number of positions there is room for.
+            left_padding: Number of padding tokens at the left of each sequence.
+
+        Returns:
+            The cache.
+
+        Raises:
+            TypeError: If a size is not an integer, or ``left_padding`` no tensor of integers.
+            ValueError: If a size is below 1, or ``left_padding`` does not fit.
+        """
+        attention = cast(TransformerDecoderLayer, self.layers[0]).self_attn
+        weight = attention.k_proj.weight
+        return KVCache(
+            num_layers=len(self.layers),
+            batch_size=batch_size,
+            num_heads=attention.num_heads,
+            head_dim=attention.embed_dim // attention.num_heads,
+            capacity=capacity,
+            left_padding=left_padding,
+            dtype=weight.dtype,
+            device=weight.device,
+        )
+
+    @torch.no_grad()
+    def attention_maps(
+        self,
+        x: Float[Tensor, "batch length embed_dim"],
+        memory: Float[Tensor, "batch source embed_dim"] | None = None,
+        *,
+        attn_mask: Bool[Tensor, ...] | None = None,
+        memory_mask: Bool[Tensor, ...] | None = None,
+        is_causal: bool = False,
+    ) -> DecoderMaps:
+        """Show who attends to whom, layer by layer.
+
+        Args:
+            x: The tokens.
+            memory: What cross-attention reads.
+            attn_mask: True where a token may attend to a token; every layer gets it.
+            memory_mask: True where a token may attend to a place of the memory.
+            is_causal: Also let token i attend to tokens 0..i only.
+
+        Returns:
+            The weights of self- and cross-attention, first layer to last, without gradients.
+
+        Raises:
+            TypeError: If a mask is not boolean.
+            ValueError: If the shapes do not fit together, or a memory is missing or not wanted.
+        """
+        found = DecoderMaps([], [])
+        for layer in self.layers:
+            x, maps = cast(TransformerDecoderLayer, layer).with_attention_maps(
+                x, memory, attn_mask=attn_mask, memory_mask=memory_mask, is_causal=is_causal
+            )
+            found.self_attention.append(cast(Tensor, maps.self_attention))
+            if maps.cross_attention is not None:
+                found.cross_attention.append(maps.cross_attention)
+        return found
+
+    def _require_cache(self, cache: KVCache, *, is_causal: bool) -> None:
+        if not is_causal:
+            raise ValueError("is_causal must be True with a cache: what it holds sees no new token")
+        if len(cache.memory) != len(self.layers):
+            raise ValueError(
+                f"cache must have num_layers={len(self.layers)}, got {len(cache.memory)}"
+            )

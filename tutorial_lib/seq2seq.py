@@ -1,0 +1,220 @@
+"""A model that reads one sequence of tokens and writes another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from tutorial_lib.cache import KVCache
+from tutorial_lib.embedding import TokenEmbedding
+from tutorial_lib.feed_forward import Activation
+from tutorial_lib.left_padding import token_positions
+from tutorial_lib.positions import SinusoidalPositionalEncoding
+from tutorial_lib.transformer import Transformer, TransformerMaps
+
+
+class Seq2SeqTransformer(nn.Module):
+    r"""Score, at every target position, every token that might come next.
+
+    .. math:: p(t_{i+1} \mid s, t_0, \dots, t_i) = \operatorname{softmax}\left(
+        \operatorname{logits}(\operatorname{decoder}(e_t(t), \operatorname{encoder}(e_s(s))))_i
+        \right)
+
+    :math:`e` adds the sinusoidal code of the position to the token's embedding. The target's table
+    also makes the logits (tied weights).
+
+    Args:
+        src_vocab_size: Number of different source tokens.
+        tgt_vocab_size: Number of different target tokens; when left out, source and target share
+            one vocabulary and one table, as in the paper.
+        pad_token: Number of the padding token, in source and target; no query attends to it.
+        embed_dim: Width of the tokens inside.
+        num_heads: Number of attention heads; divides ``embed_dim``.
+        num_layers: Number of encoder layers, and of decoder layers.
+        dim_feedforward: Width inside the feed-forward; four times ``embed_dim`` when left out.
+        max_len: Longest sequence.
+        dropout: Probability of dropping while training.
+        norm_first: Pre-norm if true, the paper's post-norm if false.
+        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+
+    Raises:
+        TypeError: If a size is not an integer, or another setting not a number.
+        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
+            ``dropout`` lies outside [0, 1), or ``activation`` is not known.
+
+    Source: Vaswani et al. (2017), sections 3.1 and 3.4.
+    Taught in :doc:`/notebooks/22_decoder_and_generation`.
+    """
+
+    def __init__(
+        self,
+        *,
+        src_vocab_size: int,
+        tgt_vocab_size: int | None = None,
+        pad_token: int,
+        embed_dim: int,
+        num_heads: int,
+        num_layers: int,
+        dim_feedforward: int | None = None,
+        max_len: int = 512,
+        dropout: float = 0.0,
+        norm_first: bool = False,
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__()
+        self.pad_token = pad_token
+        self.src_embedding = TokenEmbedding(src_vocab_size, embed_dim)
+        self.tgt_embedding = (
+            self.src_embedding
+            if tgt_vocab_size is None
+            else TokenEmbedding(tgt_vocab_size, embed_dim)
+        )
+        self.positions = SinusoidalPositionalEncoding(embed_dim, max_len=max_len, dropout=dropout)
+        self.transformer = Transformer(
+            num_encoder_layers=num_layers,
+            num_decoder_layers=num_layers,
+            embed_dim=embed_dim,
+            num_heads=num_heads,
+            dim_feedforward=4 * embed_dim if dim_feedforward is None else dim_feedforward,
+            dropout=dropout,
+            norm_first=norm_first,
+            activation=activation,
+        )
+
+    def forward(
+        self, src: Int[Tensor, "batch source"], tgt: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch target vocab_size"]:
+        """Score the next token at every position of the target.
+
+        Args:
+            src: Source tokens, padded on the right.
+            tgt: Target tokens from the start token on, padded on the right.
+
+        Returns:
+            The logits.
+
+        Raises:
+            TypeError: If the tokens are not tensors of integers.
+            ValueError: If a token is out of range, a sequence too long, or the batches differ.
+        """
+        return self.given(src)(tgt)
+
+    def given(self, src: Int[Tensor, "batch source"]) -> TargetModel:
+        """Encode the source once, for any number of target tokens.
+
+        Args:
+            src: Source tokens, padded on the right.
+
+        Returns:
+            A model of the target, as :mod:`tutorial_lib.generation` takes it.
+
+        Raises:
+            TypeError: If the tokens are not a tensor of integers.
+            ValueError: If a token is out of range, or a sequence too long.
+        """
+        x = self.positions(self.src_embedding(src))
+        mask = self._padding(src)
+        return TargetModel(self, self.transformer.encoder(x, mask), mask)
+
+    def attention_maps(
+        self, src: Int[Tensor, "batch source"], tgt: Int[Tensor, "batch target"]
+    ) -> TransformerMaps:
+        """Show who attends to whom, layer by layer.
+
+        Args:
+            src: Source tokens, padded on the right.
+            tgt: Target tokens from the start token on, padded on the right.
+
+        Returns:
+            The weights of the three kinds of attention, without gradients.
+
+        Raises:
+            TypeError: If the tokens are not tensors of integers.
+            ValueError: If a token is out of range, a sequence too long, or the batches differ.
+        """
+        return self.transformer.attention_maps(
+            self.positions(self.src_embedding(src)),
+            self.positions(self.tgt_embedding(tgt)),
+            src_mask=self._padding(src),
+            memory_mask=self._padding(src),
+            tgt_is_causal=True,  # padding on the right comes later than every real token
+        )
+
+    def _padding(self, src: Tensor) -> Tensor:
+        return (src != self.pad_token)[:, None, None, :]
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """A model of the target for given sources: what :mod:`tutorial_lib.generation` runs.
+
+    Args:
+        model: The model that encoded the sources.
+        memory: The encoded sources.
+        memory_mask: True at their real tokens.
+    """
+
+    model: Seq2SeqTransformer
+    memory: Float[Tensor, "batch source embed_dim"]
+    memory_mask: Bool[Tensor, "batch 1 1 source"]
+
+    @property
+    def training(self) -> bool:
+        """Whether the model is in training mode."""
+        return self.model.training
+
+    def __call__(
+        self, tokens: Int[Tensor, "rows length"], *, cache: KVCache | None = None
+    ) -> Float[Tensor, "rows length vocab_size"]:
+        """Score the next target token at every position.
+
+        Args:
+            tokens: Target tokens from the start token on; with a cache, those that it has not
+                seen yet. A source may have several rows, one after the other (beams).
+            cache: What earlier calls have seen, from :meth:`make_cache`; the tokens are added.
+
+        Returns:
+            The logits.
+
+        Raises:
+            RuntimeError: If a cache is used while gradients are recorded.
+            TypeError: If ``tokens`` is not a tensor of integers.
+            ValueError: If a token is out of range, the sequence too long, or the rows are no
+                multiple of the sources.
+        """
+        repeats, rest = divmod(len(tokens), len(self.memory))
+        if rest or not repeats:
+            raise ValueError(
+                f"tokens must have a multiple of {len(self.memory)} rows, one source each, "
+                f"got {len(tokens)}"
+            )
+        start = 0 if cache is None else cache.length
+        end = start + tokens.shape[1]
+        x = self.model.tgt_embedding(tokens)
+        x = self.model.positions(x, token_positions(None, start, end, device=x.device))
+        x = self.model.transformer.decoder(
+            x,
+            self.memory.repeat_interleave(repeats, dim=0),
+            memory_mask=self.memory_mask.repeat_interleave(repeats, dim=0),
+            is_causal=True,
+            cache=cache,
+        )
+        return self.model.tgt_embedding.logits(x)
+
+    def make_cache(self, batch_size: int, capacity: int) -> KVCache:
+        """Make an empty cache of the decoder's sizes, float type and device.
+
+        Args:
+            batch_size: Number of rows.
+            capacity: Number of target positions there is room for.
+
+        Returns:
+            The cache.
+
+        Raises:
+            TypeError: If a size is not an integer.
+            ValueError: If a size is below 1.
+        """
+        return self.model.transformer.decoder.make_cache(batch_size, capacity)

@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from tutorial_lib.teacher_forcing import token_cross_entropy
+
+Inputs = Shaped[Tensor, "batch ..."]
+
 
 def fit(
     network: nn.Module,
-    batches: Iterable[tuple[Float[Tensor, "batch length input_dim"], Int[Tensor, "batch length"]]],
+    batches: Iterable[tuple[Inputs | tuple[Inputs, ...], Int[Tensor, "batch length"]]],
     optimizer: Optimizer,
     scheduler: LRScheduler | None = None,
-) -> Float[Tensor, " step"]:
+    *,
+    pad_token: int | None = None,
+) -> Shaped[Tensor, " step"]:
     r"""Take one optimizer step a batch on the cross-entropy of every token.
 
-    .. math:: \mathcal L = -\frac{1}{BT} \sum_{b,t} \log p(y_{b,t} \mid x_b)
+    .. math:: \mathcal L = -\frac{1}{|R|} \sum_{(b,t) \in R} \log p(y_{b,t} \mid x_b)
 
-    The network is put into training mode and stays in it.
+    R are the labels that count. The network is put into training mode and stays in it.
 
     Args:
-        network: Maps inputs ``(batch, length, input_dim)`` to logits
-            ``(batch, length, num_classes)``.
-        batches: Inputs, and labels ``(batch, length)``; gone through once, in order.
+        network: Maps the inputs to logits ``(batch, length, num_classes)``.
+        batches: Inputs, a tensor or a tuple of tensors, and labels ``(batch, length)``; gone
+            through once, in order.
         optimizer: Holds the parameters that are trained.
         scheduler: Its ``step()`` follows every optimizer step; the rates stay when left out.
+        pad_token: The label that does not count; every one does when left out.
 
     Returns:
         The loss of each batch, measured before its step.
@@ -42,13 +48,8 @@ def fit(
     network.train()
     losses = []
     for inputs, labels in batches:
-        logits = network(inputs)
-        if logits.ndim != 3 or labels.shape != logits.shape[:2]:
-            raise ValueError(
-                f"labels must have shape (batch, length) to fit logits "
-                f"(batch, length, num_classes) = {tuple(logits.shape)}, got {tuple(labels.shape)}"
-            )
-        loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        logits = network(*inputs) if isinstance(inputs, tuple) else network(inputs)
+        loss = token_cross_entropy(logits, labels, pad_token=pad_token)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,0 +1,80 @@
+"""Teacher forcing: every position of a target is a question, and the next token its answer."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tutorial_lib.validation import require_probability
+
+
+def shifted(
+    tokens: Int[Tensor, "batch length"],
+) -> tuple[Int[Tensor, "batch input"], Int[Tensor, "batch input"]]:
+    r"""Split sequences into what a decoder reads and what it should say.
+
+    .. math:: \text{input} = (t_0, \dots, t_{n-1}), \qquad \text{label} = (t_1, \dots, t_n)
+
+    Args:
+        tokens: The sequences, from the start token to the end token and its padding.
+
+    Returns:
+        The sequences without their last token, and without their first.
+
+    Raises:
+        ValueError: If there are not two axes, or fewer than two tokens a sequence.
+
+    Source: Williams and Zipser (1989). Taught in :doc:`/notebooks/22_decoder_and_generation`.
+    """
+    if tokens.ndim != 2 or tokens.shape[1] < 2:
+        raise ValueError(
+            f"tokens must have shape (batch, length) and length at least 2, "
+            f"got {tuple(tokens.shape)}"
+        )
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def token_cross_entropy(
+    logits: Float[Tensor, "batch length vocab_size"],
+    labels: Int[Tensor, "batch length"],
+    *,
+    pad_token: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    r"""Average the cross-entropy over the labels that are no padding.
+
+    .. math:: \mathcal L = -\frac{1}{|R|} \sum_{(b,i) \in R} \log p(t_{b,i+1} \mid \dots),
+        \qquad R = \{(b, i) : t_{b,i+1} \ne \text{pad}\}
+
+    Args:
+        logits: Scores of the next token.
+        labels: The next tokens.
+        pad_token: The label that does not count; every one does when left out.
+        label_smoothing: Share of the target probability that is spread over all tokens.
+
+    Returns:
+        The loss; 0 where every label is padding.
+
+    Raises:
+        TypeError: If ``label_smoothing`` is not a number.
+        ValueError: If the shapes do not fit, or ``label_smoothing`` lies outside [0, 1).
+
+    Source: Vaswani et al. (2017), section 5.4 on label smoothing.
+    Taught in :doc:`/notebooks/22_decoder_and_generation`.
+    """
+    require_probability(label_smoothing=label_smoothing)
+    if logits.ndim != 3 or labels.shape != logits.shape[:2]:
+        raise ValueError(
+            f"labels must have shape (batch, length) to fit logits "
+            f"(batch, length, vocab_size) = {tuple(logits.shape)}, got {tuple(labels.shape)}"
+        )
+    total = F.cross_entropy(
+        logits.flatten(0, 1),
+        labels.flatten(),
+        ignore_index=-100 if pad_token is None else pad_token,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
+    count = labels.numel() if pad_token is None else (labels != pad_token).sum().clamp(min=1)
+    return total / count

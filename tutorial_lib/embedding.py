@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -51,9 +52,13 @@ class TokenEmbedding(nn.Module):
             TypeError: If ``tokens`` is not a tensor of integers.
             ValueError: If it has not two axes, or a number is out of range.
         """
+        _require_tokens(tokens)
         vocab_size, embed_dim = self.table.weight.shape
-        require_tokens(tokens, vocab_size, name="tokens")
-        return math.sqrt(embed_dim) * self.table(tokens)
+        try:
+            return math.sqrt(embed_dim) * self.table(tokens)
+        except IndexError:  # asked afterwards: looking costs more than the lookup
+            low, high = (int(end) for end in tokens.aminmax())
+            raise ValueError(f"tokens must lie in 0..{vocab_size - 1}, got {low}..{high}") from None
 
     def logits(
         self, x: Float[Tensor, "batch length embed"]
@@ -73,23 +78,8 @@ class TokenEmbedding(nn.Module):
         return F.linear(x, self.table.weight)
 
 
-def require_tokens(tokens: Tensor, vocab_size: int, *, name: str) -> None:
-    """Raise unless a tensor holds token numbers, ``(batch, length)``.
-
-    Args:
-        tokens: The tensor to check.
-        vocab_size: Number of different tokens.
-        name: What the caller calls the tensor.
-
-    Raises:
-        TypeError: If it is not a tensor of integers.
-        ValueError: If it has not two axes, or a number is out of range.
-    """
-    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.is_complex():
-        raise TypeError(f"{name} must be a tensor of integers, got {kind_of(tokens)}")
+def _require_tokens(tokens: Tensor) -> None:
+    if not isinstance(tokens, Tensor) or tokens.dtype not in (torch.int64, torch.int32):
+        raise TypeError(f"tokens must be a tensor of integers, got {kind_of(tokens)}")
     if tokens.ndim != 2:
-        raise ValueError(f"{name} must have shape (batch, length), got {tuple(tokens.shape)}")
-    if tokens.numel():
-        low, high = (int(end) for end in tokens.aminmax())
-        if low < 0 or high >= vocab_size:
-            raise ValueError(f"{name} must lie in 0..{vocab_size - 1}, got {low}..{high}")
+        raise ValueError(f"tokens must have shape (batch, length), got {tuple(tokens.shape)}")

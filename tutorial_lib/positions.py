@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -276,10 +277,10 @@ def _rows_for(x: Tensor, positions: Tensor | None, table: Tensor) -> Tensor:
         raise ValueError(
             f"positions must have shape (1 or {len(x)}, {x.shape[1]}), got {tuple(positions.shape)}"
         )
-    if positions.numel():
+    try:
+        return F.embedding(positions, table)
+    except IndexError:  # asked afterwards: looking costs more than the lookup
         low, high = (int(end) for end in positions.aminmax())
-        if low < 0 or high >= max_len:
-            raise ValueError(
-                f"positions must lie in 0..{max_len - 1} (max_len={max_len}), got {low}..{high}"
-            )
-    return table[positions]
+        raise ValueError(
+            f"positions must lie in 0..{max_len - 1} (max_len={max_len}), got {low}..{high}"
+        ) from None

@@ -2,84 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from reference import SELF_MASKS, TOLERANCE, assert_all_close, gradients, mask_case, randomized
+from reference import (
+    DECODER_INPUTS,
+    SELF_MASKS,
+    SIZES,
+    TOLERANCE,
+    TORCH_SETTINGS,
+    compare_twin,
+    decoder_masks,
+    draw,
+    each_decoder_mask,
+    every_setting,
+    float_types,
+    mask_case,
+    norm_orders,
+    randomized,
+    setting_name,
+    wrong_settings,
+    wrong_sizes,
+)
 from torch import nn
 
 from tutorial_lib.interop import from_torch
-from tutorial_lib.layers import FeedForward, TransformerEncoderLayer
+from tutorial_lib.layers import TransformerDecoderLayer, TransformerEncoderLayer
+from tutorial_lib.masks import causal_mask, padding_mask
 
-SIZES: dict[str, Any] = {"embed_dim": 8, "num_heads": 2, "dim_feedforward": 12}
-
-
-def draw(*shape: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def torch_layer(**settings) -> nn.TransformerEncoderLayer:
-    # An epsilon of its own shows a norm that was built with another.
-    settings = {"dropout": 0.0, "batch_first": True, "layer_norm_eps": 1e-2} | settings
-    return randomized(nn.TransformerEncoderLayer(8, 2, 12, **settings).double())
+# Each layer, and what it is called with: tokens, or tokens and a memory.
+LAYERS = {
+    TransformerEncoderLayer: (nn.TransformerEncoderLayer, [draw(3, 5, 8)]),
+    TransformerDecoderLayer: (nn.TransformerDecoderLayer, DECODER_INPUTS),
+}
+each_layer = pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
 
 
-def results(module, x, *args, **kwargs):
-    """Collect the output and the gradients of a module."""
-    x = x.clone().requires_grad_()
-    output = module(x, *args, **kwargs)
-    module.zero_grad()
-    output.backward(draw(*output.shape, seed=4))
-    return {"output": output.detach(), "dx": x.grad} | gradients(module)
+def torch_layer(kind, **settings) -> nn.Module:
+    layer = LAYERS[kind][0](8, 2, 12, **(TORCH_SETTINGS | settings))
+    return randomized(layer.double())
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-@pytest.mark.parametrize("norm_first", [True, False])
-def test_the_layer_equals_torch(norm_first, activation, bias, record_property):
-    theirs = torch_layer(norm_first=norm_first, activation=activation, bias=bias)
-    x = draw(3, 5, 8)
-    largest = assert_all_close(results(from_torch(theirs), x), results(theirs, x))
-    theirs.eval()
-    with torch.no_grad():  # here PyTorch takes a path of its own
-        largest = max(
-            largest, assert_all_close({"eval": from_torch(theirs)(x)}, {"eval": theirs(x)})
-        )
-    record_property("largest_difference", largest)
+def make_layer(kind=TransformerDecoderLayer, **settings) -> nn.Module:
+    return randomized(kind(**(SIZES | settings)).double())
 
 
-@pytest.mark.parametrize("norm_first", [True, False])
-@pytest.mark.parametrize("kind", SELF_MASKS)
-def test_the_masked_layer_equals_torch(kind, norm_first, record_property):
-    theirs = torch_layer(norm_first=norm_first)
-    mask = mask_case(kind, batch=3, heads=2, query=5, key=5)
-    torch_masks = {"src_mask": mask.attn_mask, "src_key_padding_mask": mask.key_padding_mask}
-    x = draw(3, 5, 8)
-    largest = assert_all_close(
-        results(from_torch(theirs), x, mask.ours), results(theirs, x, **torch_masks)
+# ---- equal to PyTorch ---------------------------------------------------------------------------
+
+
+@each_layer
+@every_setting
+def test_the_layer_equals_torch(kind, norm_first, activation, bias, record_equality):
+    theirs = torch_layer(kind, norm_first=norm_first, activation=activation, bias=bias)
+    largest = compare_twin(theirs, LAYERS[kind][1])
+    setting = setting_name(activation, bias)
+    record_equality(module=kind.__name__, mask=setting, largest=largest)
+
+
+@norm_orders
+@pytest.mark.parametrize("mask", SELF_MASKS)
+def test_the_masked_encoder_layer_equals_torch(mask, norm_first, record_equality):
+    case = mask_case(mask, batch=3, heads=2, query=5, key=5)
+    masks = (
+        {"attn_mask": case.ours},
+        {"src_mask": case.attn_mask, "src_key_padding_mask": case.key_padding_mask},
     )
-    record_property("largest_difference", largest)
+    theirs = torch_layer(TransformerEncoderLayer, norm_first=norm_first)
+    largest = compare_twin(theirs, [draw(3, 5, 8)], masks, is_padding=case.key_padding_mask)
+    record_equality(module="TransformerEncoderLayer", mask=mask, largest=largest)
 
 
-@pytest.mark.parametrize("norm_first", [True, False])
-def test_with_attention_map_gives_the_same_output_and_the_maps_of_its_attention(norm_first):
-    layer = from_torch(torch_layer(norm_first=norm_first))
-    x, mask = draw(3, 5, 8), mask_case("3-D", batch=3, heads=2, query=5, key=5).ours
-    output, weights = layer.with_attention_map(x, mask)
-    torch.testing.assert_close(output, layer(x, mask), **TOLERANCE)
-    attended = layer.norm1(x) if norm_first else x
-    expected = layer.self_attn(attended, attn_mask=mask, need_weights=True)[1]
-    torch.testing.assert_close(weights, expected, **TOLERANCE)
+@norm_orders
+@each_decoder_mask
+def test_the_masked_decoder_layer_equals_torch(mask, tokens, memory, norm_first, record_equality):
+    theirs = torch_layer(TransformerDecoderLayer, norm_first=norm_first)
+    largest = compare_twin(theirs, DECODER_INPUTS, decoder_masks(tokens, memory))
+    record_equality(module="TransformerDecoderLayer", mask=mask, largest=largest)
 
 
-@pytest.mark.parametrize("norm_first", [True, False])
-def test_the_layer_is_the_formula(norm_first):
-    layer = randomized(TransformerEncoderLayer(norm_first=norm_first, **SIZES).double())
-    x = draw(2, 3, 8)
+def test_the_norms_are_those_of_torch_unless_told_otherwise():
+    for kind, (torch_kind, _) in LAYERS.items():
+        for layer, eps in [
+            (kind(**SIZES), torch_kind(8, 2).norm1.eps),
+            (kind(layer_norm_eps=0.25, **SIZES), 0.25),
+        ]:
+            norms = [part.eps for part in layer.modules() if isinstance(part, nn.LayerNorm)]
+            assert norms == [eps] * (2 if kind is TransformerEncoderLayer else 3)
+
+
+@each_layer
+def test_without_bias_there_is_no_bias(kind):
+    names = [name for name, _ in kind(bias=False, **SIZES).named_parameters()]
+    assert not [name for name in names if name.endswith("bias")]
+
+
+# ---- the formulas -------------------------------------------------------------------------------
+
+
+@norm_orders
+def test_the_encoder_layer_is_the_formula(norm_first):
+    layer, x = make_layer(TransformerEncoderLayer, norm_first=norm_first), draw(2, 3, 8)
     if norm_first:
         h = x + layer.self_attn(layer.norm1(x))[0]
         expected = h + layer.feed_forward(layer.norm2(h))
@@ -89,43 +110,93 @@ def test_the_layer_is_the_formula(norm_first):
     torch.testing.assert_close(layer(x), expected, **TOLERANCE)
 
 
-def test_the_norms_are_those_of_torch_unless_told_otherwise():
-    layer, theirs = TransformerEncoderLayer(**SIZES), nn.TransformerEncoderLayer(8, 2)
-    assert layer.norm1.eps == layer.norm2.eps == theirs.norm1.eps
-    other = TransformerEncoderLayer(layer_norm_eps=0.25, **SIZES)
-    assert other.norm1.eps == other.norm2.eps == 0.25
+@norm_orders
+def test_the_decoder_layer_is_the_formula(norm_first):
+    layer, x, m = make_layer(norm_first=norm_first), draw(2, 3, 8), draw(2, 4, 8, seed=1)
+    if norm_first:
+        h = x + layer.self_attn(layer.norm1(x))[0]
+        c = h + layer.cross_attn(layer.norm2(h), m)[0]
+        expected = c + layer.feed_forward(layer.norm3(c))
+    else:
+        h = layer.norm1(x + layer.self_attn(x)[0])
+        c = layer.norm2(h + layer.cross_attn(h, m)[0])
+        expected = layer.norm3(c + layer.feed_forward(c))
+    torch.testing.assert_close(layer(x, m), expected, **TOLERANCE)
 
 
-def test_without_bias_there_is_no_bias():
-    layer = TransformerEncoderLayer(bias=False, **SIZES)
-    assert not [name for name, _ in layer.named_parameters() if name.endswith("bias")]
+@norm_orders
+def test_without_cross_attention_the_decoder_layer_is_a_causal_encoder_layer(norm_first):
+    encoder = make_layer(TransformerEncoderLayer, norm_first=norm_first)
+    decoder = make_layer(norm_first=norm_first, cross_attention=False)
+    state = encoder.state_dict()
+    decoder.load_state_dict({name.replace("norm2", "norm3"): state[name] for name in state})
+    x = draw(2, 5, 8)
+    expected = encoder(x, causal_mask(5))
+    torch.testing.assert_close(decoder(x, is_causal=True), expected, **TOLERANCE)
+    torch.testing.assert_close(decoder(x, attn_mask=causal_mask(5)), expected, **TOLERANCE)
 
 
-# ---- feed-forward -------------------------------------------------------------------------------
+# ---- attention maps -----------------------------------------------------------------------------
 
 
-def test_the_feed_forward_is_worked_by_hand():
-    module = FeedForward(embed_dim=1, dim_feedforward=2)
-    state = {
-        "linear1.weight": [[2.0], [-3.0]],
-        "linear1.bias": [1.0, 1.0],
-        "linear2.weight": [[5.0, 7.0]],
-        "linear2.bias": [0.5],
-    }
-    module.load_state_dict({name: torch.tensor(values) for name, values in state.items()})
-    # 1 -> (3, -2) -> (3, 0) -> 15.5 and -1 -> (-1, 4) -> (0, 4) -> 28.5
-    output = module(torch.tensor([[[1.0], [-1.0]]]))
-    assert output.flatten().tolist() == [15.5, 28.5]
+@norm_orders
+def test_with_attention_map_gives_the_same_output_and_the_maps_of_its_attention(norm_first):
+    layer = from_torch(torch_layer(TransformerEncoderLayer, norm_first=norm_first))
+    x, mask = draw(3, 5, 8), mask_case("3-D", batch=3, heads=2, query=5, key=5).ours
+    output, weights = layer.with_attention_map(x, mask)
+    torch.testing.assert_close(output, layer(x, mask), **TOLERANCE)
+    attended = layer.norm1(x) if norm_first else x
+    expected = layer.self_attn(attended, attn_mask=mask, need_weights=True)[1]
+    torch.testing.assert_close(weights, expected, **TOLERANCE)
 
 
-@given(batch=st.integers(1, 3), length=st.integers(1, 5), seed=st.integers(0, 1000))
-def test_the_feed_forward_sees_every_position_on_its_own(batch, length, seed):
-    module = FeedForward(embed_dim=4, dim_feedforward=6, activation="gelu").double()
-    x = draw(batch, length, 4, seed=seed)
-    together = module(x)
-    for position in range(length):
-        alone = module(x[:, position : position + 1])
-        torch.testing.assert_close(together[:, position : position + 1], alone, **TOLERANCE)
+@norm_orders
+def test_with_attention_maps_gives_the_same_output_and_the_maps_of_both_attentions(norm_first):
+    layer, x, memory = make_layer(norm_first=norm_first), *DECODER_INPUTS
+    masks = decoder_masks("3-D", "4-D")[0] | {"is_causal": True}
+    output, maps = layer.with_attention_maps(x, memory, **masks)
+    torch.testing.assert_close(output, layer(x, memory, **masks), **TOLERANCE)
+    seen = layer.norm1(x) if norm_first else x
+    attended, expected = layer.self_attn(
+        seen, attn_mask=masks["attn_mask"], is_causal=True, need_weights=True
+    )
+    torch.testing.assert_close(maps.self_attention, expected, **TOLERANCE)
+    h = x + attended
+    seen = layer.norm2(h) if norm_first else layer.norm1(h)
+    _, expected = layer.cross_attn(
+        seen, memory, attn_mask=masks["memory_mask"], need_weights=True
+    )
+    torch.testing.assert_close(maps.cross_attention, expected, **TOLERANCE)
+
+
+def test_without_cross_attention_there_is_no_map_of_it():
+    _, maps = make_layer(cross_attention=False).with_attention_maps(draw(2, 5, 8))
+    assert maps.self_attention.shape == (2, 2, 5, 5)
+    assert maps.cross_attention is None
+
+
+# ---- rows that may attend to nothing ------------------------------------------------------------
+
+
+@norm_orders
+@float_types
+def test_a_row_that_may_attend_to_nothing_stays_finite(dtype, norm_first):
+    layer = TransformerDecoderLayer(norm_first=norm_first, **SIZES).to(dtype)
+    x, memory = (draw(*shape).to(dtype).requires_grad_() for shape in [(2, 4, 8), (2, 3, 8)])
+    attn_mask = causal_mask(4)
+    attn_mask[2] = False
+    memory_mask = padding_mask(torch.tensor([3, 0]), 3)
+    masks = {"attn_mask": attn_mask, "memory_mask": memory_mask}
+    output, maps = layer.with_attention_maps(x, memory, **masks)
+    assert (maps.self_attention[:, :, 2] == 0).all()
+    assert (maps.cross_attention[1] == 0).all()
+    for result in (output, layer(x, memory, **masks)):
+        layer.zero_grad()
+        result.float().square().sum().backward()
+        assert result.isfinite().all()
+        assert (memory.grad[1] == 0).all()
+        for tensor in (x, memory, *layer.parameters()):
+            assert tensor.grad.isfinite().all()
 
 
 # ---- dropout ------------------------------------------------------------------------------------
@@ -143,89 +214,94 @@ class Spy(nn.Module):
         return x
 
 
-def test_dropout_acts_inside_the_feed_forward_and_on_both_branches():
-    layer, sites = TransformerEncoderLayer(dropout=0.5, **SIZES), []
+@each_layer
+def test_dropout_acts_in_attention_inside_the_feed_forward_and_on_every_branch(kind):
+    layer, sites = kind(dropout=0.5, **SIZES).double(), []
     assert layer.self_attn.dropout == layer.feed_forward.dropout.p == layer.dropout.p == 0.5
     layer.dropout, layer.feed_forward.dropout = Spy(sites, "branch"), Spy(sites, "inside")
-    layer(torch.randn(2, 3, 8))
-    assert sites == ["branch", "inside", "branch"]
+    layer(*LAYERS[kind][1])
+    if kind is TransformerEncoderLayer:
+        assert sites == ["branch", "inside", "branch"]
+    else:
+        assert sites == ["branch", "branch", "inside", "branch"]
+        assert layer.cross_attn.dropout == 0.5
 
 
-@pytest.mark.parametrize("norm_first", [True, False])
-def test_dropout_changes_training_and_not_evaluation(norm_first):
-    layer = TransformerEncoderLayer(dropout=0.5, norm_first=norm_first, **SIZES).double()
-    quiet = TransformerEncoderLayer(norm_first=norm_first, **SIZES).double()
+@each_layer
+@norm_orders
+def test_dropout_changes_training_and_not_evaluation(norm_first, kind):
+    layer = kind(dropout=0.5, norm_first=norm_first, **SIZES).double()
+    quiet = kind(norm_first=norm_first, **SIZES).double()
     quiet.load_state_dict(layer.state_dict())
-    x = draw(2, 5, 8)
-    assert not torch.allclose(layer(x), quiet(x))
-    torch.testing.assert_close(layer.eval()(x), quiet(x), **TOLERANCE)
+    inputs = LAYERS[kind][1]
+    assert not torch.allclose(layer(*inputs), quiet(*inputs))
+    torch.testing.assert_close(layer.eval()(*inputs), quiet(*inputs), **TOLERANCE)
 
 
 # ---- wrong input --------------------------------------------------------------------------------
 
-WRONG_SIZES = [
-    (0, ValueError, "must be at least 1, got 0"),
-    (8.0, TypeError, "must be an integer, got float"),
-    (True, TypeError, "must be an integer, got bool"),
-]
-
 
 @pytest.mark.usefixtures("unchecked_shapes")
+@each_layer
 @pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize(("size", "error", "says"), WRONG_SIZES)
-def test_wrong_sizes_are_refused(name, size, error, says):
+@wrong_sizes
+def test_wrong_sizes_are_refused(name, size, error, says, kind):
     with pytest.raises(error, match=f"{name} {says}"):
-        TransformerEncoderLayer(**(SIZES | {name: size}))
-    if name != "num_heads":
-        with pytest.raises(error, match=f"{name} {says}"):
-            FeedForward(**({"embed_dim": 8, "dim_feedforward": 12} | {name: size}))
+        kind(**(SIZES | {name: size}))
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        ({"num_heads": 3}, "num_heads must divide embed_dim=8, got 3"),
-        ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
-        ({"dropout": -0.5}, r"dropout must be at least 0 and below 1, got -0\.5"),
-        ({"activation": "tanh"}, r"activation must be one of \['gelu', 'relu'\], got 'tanh'"),
-    ],
-)
-def test_wrong_settings_are_refused(wrong, says):
+@each_layer
+@wrong_settings
+def test_wrong_settings_are_refused(wrong, says, kind):
     with pytest.raises(ValueError, match=says):
-        TransformerEncoderLayer(**(SIZES | wrong))
-    if "num_heads" not in wrong:
-        with pytest.raises(ValueError, match=says):
-            FeedForward(embed_dim=8, dim_feedforward=12, **wrong)
+        kind(**(SIZES | wrong))
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
-@pytest.mark.parametrize("norm_first", [True, False])
-@pytest.mark.parametrize("shape", [(5, 8), (2, 5, 7), (1, 2, 5, 8)])
-def test_tokens_of_the_wrong_shape_are_refused(shape, norm_first):
-    layer = TransformerEncoderLayer(norm_first=norm_first, **SIZES)
-    for call in (layer, layer.with_attention_map, layer.feed_forward):
+@norm_orders
+@pytest.mark.parametrize("shape", [(5, 8), (3, 5, 7), (1, 3, 5, 8)])
+def test_tokens_and_memories_of_the_wrong_shape_are_refused(shape, norm_first):
+    encoder = TransformerEncoderLayer(norm_first=norm_first, **SIZES)
+    decoder = TransformerDecoderLayer(norm_first=norm_first, **SIZES)
+    wrong, right = torch.zeros(shape), torch.zeros(3, 5, 8)
+    for call in (encoder, encoder.with_attention_map):
         with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 8\), got"):
-            call(torch.zeros(shape))
+            call(wrong)
+    for call in (decoder, decoder.with_attention_maps):
+        with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 8\), got"):
+            call(wrong, right)
+        with pytest.raises(ValueError, match=r"memory must have shape \(batch, length, 8\), got"):
+            call(right, wrong)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_a_mask_that_does_not_fit_is_refused():
-    layer, x = TransformerEncoderLayer(**SIZES), torch.zeros(2, 5, 8)
-    for call in (layer, layer.with_attention_map):
-        with pytest.raises(TypeError, match=r"attn_mask must be boolean.*torch\.float32"):
-            call(x, torch.zeros(5, 5))
-        with pytest.raises(ValueError, match=r"attn_mask must broadcast.*got \(4, 5\)"):
-            call(x, torch.ones(4, 5).bool())
+    encoder, decoder = TransformerEncoderLayer(**SIZES), TransformerDecoderLayer(**SIZES)
+    x, memory = torch.zeros(2, 5, 8), torch.zeros(2, 3, 8)
+    floats, misfit = torch.zeros(5, 5), torch.ones(4, 5).bool()
+    for call, inputs, name in [
+        (encoder, [x], "attn_mask"),
+        (encoder.with_attention_map, [x], "attn_mask"),
+        (decoder, [x, memory], "attn_mask"),
+        (decoder, [x, memory], "memory_mask"),
+        (decoder.with_attention_maps, [x, memory], "attn_mask"),
+        (decoder.with_attention_maps, [x, memory], "memory_mask"),
+    ]:
+        with pytest.raises(TypeError, match=r"mask must be boolean.*torch\.float32"):
+            call(*inputs, **{name: floats})
+        with pytest.raises(ValueError, match=r"mask must broadcast.*got \(4, 5\)"):
+            call(*inputs, **{name: misfit})
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
-def test_an_activation_that_is_not_a_name_is_refused():
-    with pytest.raises(ValueError, match=r"activation must be one of \['gelu', 'relu'\], got \["):
-        TransformerEncoderLayer(activation=["relu"], **SIZES)
-
-
-@pytest.mark.parametrize("eps", [0.0, -1e-5])
-def test_an_epsilon_that_is_not_above_zero_is_refused(eps):
-    with pytest.raises(ValueError, match=f"layer_norm_eps must be above 0 and finite, got {eps}"):
-        TransformerEncoderLayer(layer_norm_eps=eps, **SIZES)
+def test_a_memory_that_is_missing_or_not_wanted_is_refused():
+    layer, x = TransformerDecoderLayer(**SIZES), torch.zeros(2, 5, 8)
+    for call in (layer, layer.with_attention_maps):
+        with pytest.raises(ValueError, match="memory must be given: the decoder has cross-att"):
+            call(x)
+    alone = TransformerDecoderLayer(cross_attention=False, **SIZES)
+    unwanted = {"memory": x}, {"memory_mask": causal_mask(5)}
+    for arguments in unwanted:
+        with pytest.raises(ValueError, match="memory must be left out: the decoder has no cross"):
+            alone(x, **arguments)

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import SELF_MASKS, assert_all_close, draw, mask_case, randomized
+from torch import nn
 
-from tutorial_lib.masks import align_mask, causal_mask, combine_masks, padding_mask
+from tutorial_lib.interop import from_torch
+from tutorial_lib.masks import (
+    align_mask,
+    causal_mask,
+    combine_masks,
+    from_torch_masks,
+    padding_mask,
+    prefix_mask,
+    sliding_window_mask,
+    to_torch_mask,
+)
 
 T, F = True, False
+sizes = st.integers(1, 4)
 
 
 def test_the_causal_mask_is_the_lower_triangle():
@@ -44,6 +59,84 @@ def test_the_padding_mask_counts_the_real_tokens(lengths, extra):
     for dtype in (torch.int64, torch.int32, torch.uint8):
         mask = padding_mask(torch.tensor(lengths, dtype=dtype), max(lengths) + extra)
         assert mask.sum(dim=-1).flatten().tolist() == lengths
+
+
+def test_padding_on_the_left_leaves_the_real_tokens_at_the_end():
+    mask = padding_mask(torch.tensor([2, 0, 3]), 4, side="left")
+    assert mask.shape == (3, 1, 1, 4)
+    assert mask[:, 0, 0].equal(torch.tensor([[F, F, T, T], [F, F, F, F], [F, T, T, T]]))
+
+
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5), extra=st.integers(1, 3))
+def test_padding_on_the_left_is_padding_on_the_right_read_backwards(lengths, extra):
+    for dtype in (torch.int64, torch.int32, torch.uint8):
+        length = torch.tensor(lengths, dtype=dtype)
+        left = padding_mask(length, max(lengths) + extra, side="left")
+        assert left.equal(padding_mask(length, max(lengths) + extra).flip(-1))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("side", ["Left", "", None, ["left"]])
+def test_an_unknown_side_is_refused(side):
+    with pytest.raises(ValueError, match="side must be 'right' or 'left', got"):
+        padding_mask(torch.tensor([1]), 2, side=side)
+
+
+# ---- windows and prefixes -----------------------------------------------------------------------
+
+
+def test_a_window_of_two_holds_the_token_and_its_neighbours():
+    expected = torch.tensor([[T, T, F, F], [T, T, T, F], [F, T, T, T], [F, F, T, T]])
+    assert sliding_window_mask(4, 2).equal(expected)
+    assert sliding_window_mask(4, 1).equal(torch.eye(4).bool())
+
+
+@given(length=st.integers(1, 12), window=st.integers(1, 14))
+def test_a_causal_window_holds_the_last_positions_and_no_other(length, window):
+    mask = combine_masks(sliding_window_mask(length, window), causal_mask(length))
+    for i in range(length):
+        assert mask[i].nonzero().flatten().tolist() == list(range(max(0, i - window + 1), i + 1))
+
+
+@given(length=st.integers(1, 12), window=st.integers(1, 14))
+def test_a_window_looks_as_far_back_as_ahead_and_sees_all_once_it_is_as_long_as_the_text(
+    length, window
+):
+    mask = sliding_window_mask(length, window)
+    assert mask.equal(mask.T)
+    assert bool(mask.all()) == (window >= length)
+
+
+def test_a_prefix_is_seen_by_all_and_the_rest_is_causal():
+    mask = prefix_mask(torch.tensor([2, 0]), 3)
+    assert mask.shape == (2, 1, 3, 3)
+    assert mask[0, 0].equal(torch.tensor([[T, T, F], [T, T, F], [T, T, T]]))
+    assert mask[1, 0].equal(causal_mask(3))
+
+
+@given(data=st.data(), length=st.integers(1, 9), batch=sizes)
+def test_position_i_sees_the_prefix_or_itself_whichever_ends_later(data, length, batch):
+    prefixes = data.draw(st.lists(st.integers(0, length), min_size=batch, max_size=batch))
+    for dtype in (torch.int64, torch.int32, torch.uint8):
+        mask = prefix_mask(torch.tensor(prefixes, dtype=dtype), length)
+        assert mask.shape == (batch, 1, length, length)
+        for row, prefix in zip(mask[:, 0], prefixes, strict=True):
+            assert row.sum(-1).tolist() == [max(prefix, i + 1) for i in range(length)]
+            assert row.equal(row.sort(dim=-1, descending=True).values)  # no gap in what is seen
+
+
+@given(length=st.integers(1, 9))
+def test_no_prefix_is_causal_and_a_prefix_of_everything_hides_nothing(length):
+    mask = prefix_mask(torch.tensor([0, length]), length)
+    assert mask[0, 0].equal(causal_mask(length))
+    assert mask[1].all()
+
+
+def test_windows_and_prefixes_are_made_on_the_device_that_is_named():
+    assert sliding_window_mask(2, 1, device=torch.device("meta")).device.type == "meta"
+
+
+# ---- masks together -----------------------------------------------------------------------------
 
 
 def test_combining_is_the_logical_and():
@@ -115,6 +208,149 @@ def test_a_mask_that_does_not_fit_the_scores_is_refused(mask, shape):
         align_mask(torch.ones(mask).bool(), shape)
 
 
+# ---- PyTorch's convention -----------------------------------------------------------------------
+
+
+def draw_mask(data: st.DataObject, shape: tuple[int, int, int, int]) -> torch.Tensor:
+    """Draw a mask of 2, 3 or 4 axes that broadcasts to the shape."""
+    whole = (shape, shape[:1] + shape[2:], shape[2:])[data.draw(st.integers(0, 2))]
+    drawn = tuple(size if data.draw(st.booleans()) else 1 for size in whole)
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 1000)))
+    return torch.rand(drawn, generator=generator) < 0.5
+
+
+def test_torchs_mask_is_the_opposite_head_after_head():
+    mask = torch.tensor([[[[T, F]], [[T, T]]], [[[F, F]], [[F, T]]]])  # (batch, head, query, key)
+    expected = torch.tensor([[[F, T]], [[F, F]], [[T, T]], [[T, F]]])  # (batch * head, query, key)
+    assert to_torch_mask(mask, mask.shape).equal(expected)
+    assert from_torch_masks(expected, num_heads=2).equal(mask)
+
+
+@given(data=st.data(), batch=sizes, heads=sizes, query=sizes, key=sizes)
+def test_a_mask_comes_back_from_torchs_convention(data, batch, heads, query, key):
+    shape = (batch, heads, query, key)
+    mask = draw_mask(data, shape)
+    theirs = to_torch_mask(mask, shape)
+    assert theirs.shape == (batch * heads, query, key)
+    assert from_torch_masks(theirs, num_heads=heads).equal(align_mask(mask, shape).expand(shape))
+
+
+@given(query=sizes, key=sizes, size=st.integers(2, 4), seed=st.integers(0, 1000))
+def test_three_axes_are_batch_query_key_also_where_the_batch_is_as_large_as_the_heads(
+    query, key, size, seed
+):
+    mask = torch.rand(size, query, key, generator=torch.Generator().manual_seed(seed)) < 0.5
+    theirs = to_torch_mask(mask, (size, size, query, key)).unflatten(0, (size, size))
+    for row in range(size):
+        for head in range(size):
+            assert theirs[row, head].equal(~mask[row])
+
+
+@pytest.mark.parametrize("heads", [1, 3])  # three heads are as many as there are sequences
+@pytest.mark.parametrize("kind", [kind for kind in SELF_MASKS if kind != "none"])
+def test_torch_attends_with_the_converted_mask_as_we_do(kind, heads, record_equality):
+    batch, length = 3, 5
+    theirs = randomized(nn.MultiheadAttention(6, heads, batch_first=True).double())
+    mask = mask_case(kind, batch=batch, heads=heads, query=length, key=length).ours
+    x = draw(batch, length, 6)
+    hidden = to_torch_mask(mask, (batch, heads, length, length))
+    output, weights = theirs(x, x, x, attn_mask=hidden, average_attn_weights=False)
+    ours, our_weights = from_torch(theirs)(x, attn_mask=mask, need_weights=True)
+    largest = assert_all_close(
+        {"output": ours, "weights": our_weights}, {"output": output, "weights": weights}
+    )
+    record_equality(module="to_torch_mask", mask=kind, largest=largest)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("kind", SELF_MASKS)
+def test_we_attend_with_torchs_masks_as_torch_does(kind, heads, record_equality):
+    theirs = randomized(nn.MultiheadAttention(6, heads, batch_first=True).double())
+    case = mask_case(kind, batch=3, heads=heads, query=5, key=5)
+    x = draw(3, 5, 6)
+    masks = {"attn_mask": case.attn_mask, "key_padding_mask": case.key_padding_mask}
+    output, weights = theirs(x, x, x, average_attn_weights=False, **masks)
+    ours, our_weights = from_torch(theirs)(
+        x, attn_mask=from_torch_masks(**masks, num_heads=heads), need_weights=True
+    )
+    largest = assert_all_close(
+        {"output": ours, "weights": our_weights}, {"output": output, "weights": weights}
+    )
+    record_equality(module="from_torch_masks", mask=kind, largest=largest)
+
+
+def test_floats_of_zero_and_minus_infinity_say_the_same_as_booleans():
+    hidden = torch.ones(3, 3).triu(1).bool()
+    padding = torch.tensor([[F, F, T], [F, F, F]])
+    expected = from_torch_masks(hidden, padding, num_heads=2)
+    assert expected.equal(combine_masks(causal_mask(3), padding_mask(torch.tensor([2, 3]))))
+    for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        floats = [
+            torch.zeros(m.shape, dtype=dtype).masked_fill(m, -math.inf) for m in (hidden, padding)
+        ]
+        assert from_torch_masks(*floats, num_heads=2).equal(expected)
+    causal = nn.Transformer.generate_square_subsequent_mask(3)
+    assert from_torch_masks(causal, num_heads=2).equal(causal_mask(3))
+
+
+def test_without_masks_there_is_nothing_to_read():
+    assert from_torch_masks(num_heads=2) is None
+
+
+def test_converting_leaves_the_mask_as_it_is():
+    mask = causal_mask(3)
+    to_torch_mask(mask, (1, 1, 3, 3)).fill_(True)
+    from_torch_masks(mask, num_heads=1).fill_(True)
+    assert mask.equal(causal_mask(3))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 3), (1, 1, 1, 3, 3)])
+def test_torchs_convention_needs_the_shape_of_the_scores(shape):
+    with pytest.raises(ValueError, match=r"shape must be \(batch, heads, query, key\), got \("):
+        to_torch_mask(causal_mask(3), shape)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_mask_that_does_not_fit_is_not_converted():
+    with pytest.raises(
+        ValueError, match=r"attn_mask must broadcast.*\(3, 2, 4, 4\).*got \(2, 4, 4"
+    ):
+        to_torch_mask(torch.ones(2, 4, 4).bool(), (3, 2, 4, 4))  # per head, by its looks
+    with pytest.raises(TypeError, match=r"attn_mask must be boolean.*got torch\.float32"):
+        to_torch_mask(torch.zeros(3, 3), (1, 1, 3, 3))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("name", ["attn_mask", "key_padding_mask"])
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        (torch.zeros(2, 3).long(), TypeError, r"must hold booleans or floats, got torch\.int64"),
+        ([[True]], TypeError, "must hold booleans or floats, got list"),
+        (torch.ones(2, 3), ValueError, "must hold 0 and minus infinity only, got other numbers"),
+        (torch.tensor([[0.0, -1e9]]), ValueError, "must hold 0 and minus infinity only"),
+        (torch.tensor([[0.0, math.inf]]), ValueError, "must hold 0 and minus infinity only"),
+        (torch.tensor([[0.0, math.nan]]), ValueError, "must hold 0 and minus infinity only"),
+        (torch.zeros(3), ValueError, r"must have shape \(.*, key\).*got \(3,\)"),
+        (torch.zeros(1, 2, 3, 3), ValueError, r"must have shape \(.*key\).*got \(1, 2, 3, 3\)"),
+        (torch.zeros(3, 2, 3), ValueError, r"must have shape \(.*key\).*got \(3, 2, 3\)"),
+    ],
+)
+def test_torchs_masks_that_say_something_else_are_refused(name, wrong, error, says):
+    with pytest.raises(error, match=f"^{name} {says}"):
+        from_torch_masks(**{name: wrong}, num_heads=2)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_torchs_masks_of_different_batches_are_refused():
+    with pytest.raises(ValueError, match=r"masks must broadcast.*\(3, 2, 4, 4\) and \(2, 1, 1, 4"):
+        from_torch_masks(torch.zeros(6, 4, 4), torch.zeros(2, 4), num_heads=2)
+
+
+# ---- wrong input --------------------------------------------------------------------------------
+
+
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("length", "error", "says"),
@@ -127,6 +363,12 @@ def test_a_mask_that_does_not_fit_the_scores_is_refused(mask, shape):
 def test_a_wrong_length_is_refused(length, error, says):
     with pytest.raises(error, match=says):
         causal_mask(length)
+    with pytest.raises(error, match=says):
+        sliding_window_mask(length, 1)
+    with pytest.raises(error, match=says.replace("length", "window")):
+        sliding_window_mask(1, length)
+    with pytest.raises(error, match=says.replace("length", "num_heads")):
+        from_torch_masks(num_heads=length)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
@@ -149,6 +391,25 @@ def test_a_wrong_length_is_refused(length, error, says):
 def test_wrong_lengths_are_refused(lengths, max_len, error, says):
     with pytest.raises(error, match=says):
         padding_mask(lengths, max_len)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("prefixes", "length", "error", "says"),
+    [
+        (torch.tensor([1.0]), 3, TypeError, r"prefix_lengths must be a tensor of int.*torch\.fl"),
+        ([1], 3, TypeError, "prefix_lengths must be a tensor of integers, got list"),
+        (torch.tensor(2), 3, ValueError, r"prefix_lengths must have shape \(batch,\), got \(\)"),
+        (torch.tensor([]).long(), 3, ValueError, r"prefix_lengths must have shape .*got \(0,\)"),
+        (torch.tensor([2, -1]), 3, ValueError, r"prefix_lengths must lie in 0\.\.3 .*got -1\.\.2"),
+        (torch.tensor([2, 4]), 3, ValueError, r"prefix_lengths must lie in 0\.\.3 .*got 2\.\.4"),
+        (torch.tensor([0]), 0, ValueError, "length must be at least 1, got 0"),
+        (torch.tensor([1]), 3.0, TypeError, "length must be an integer, got float"),
+    ],
+)
+def test_wrong_prefixes_are_refused(prefixes, length, error, says):
+    with pytest.raises(error, match=says):
+        prefix_mask(prefixes, length)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

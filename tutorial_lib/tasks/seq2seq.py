@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tutorial_lib.generation import greedy_search
 from tutorial_lib.schedules import cosine_with_warmup, make_scheduler
-from tutorial_lib.teacher_forcing import token_cross_entropy, shifted
+from tutorial_lib.teacher_forcing import shifted, token_cross_entropy
 from tutorial_lib.validation import require_above_zero, require_counts, require_probability
 
 Batch = tuple[Int[Tensor, "batch source"], Int[Tensor, "batch target"]]

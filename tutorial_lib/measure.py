@@ -113,7 +113,7 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> float:
 
     Raises:
         ValueError: If there are not as many values of one as of the other, fewer than two
-            different x, or a value is not above 0.
+            different x, or a value is not above 0 and finite.
 
     Taught in :doc:`/notebooks/23_what_attention_costs`.
     """
@@ -122,8 +122,9 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> float:
     if len(set(x)) < 2:
         raise ValueError(f"x must have at least two different values, got {list(x)}")
     for name, values in (("x", x), ("y", y)):
-        if not min(values) > 0:
-            raise ValueError(f"{name} must be above 0, got {min(values)}")
+        wrong = [value for value in values if not 0 < value < math.inf]
+        if wrong:
+            raise ValueError(f"{name} must be above 0 and finite, got {wrong[0]}")
     log_x, log_y = [math.log(value) for value in x], [math.log(value) for value in y]
     mean_x, mean_y = sum(log_x) / len(x), sum(log_y) / len(y)
     together = sum((a - mean_x) * (b - mean_y) for a, b in zip(log_x, log_y, strict=True))

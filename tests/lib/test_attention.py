@@ -13,23 +13,28 @@ from reference import (
     CROSS_MASKS,
     SELF_MASKS,
     TOLERANCE,
+    MaskCase,
     assert_all_close,
     gradients,
     mask_case,
     randomized,
 )
 from torch import nn
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaAttention
 
 from tutorial_lib.attention import (
     MultiheadAttention,
     attention_weights,
     scaled_dot_product_attention,
 )
+from tutorial_lib.cache import KVCache, MemoryCache
 from tutorial_lib.interop import from_torch
-from tutorial_lib.masks import causal_mask, padding_mask
+from tutorial_lib.masks import align_mask, causal_mask, padding_mask, to_torch_mask
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 HALF = {torch.bfloat16: 3e-2, torch.float16: 4e-3}  # a few units in the last place of each
+RELATIVE = ["rotary", "alibi"]
 seeds = st.integers(0, 2**31)
 sizes = st.integers(1, 6)
 
@@ -81,7 +86,7 @@ def test_weights_are_the_softmax_worked_by_hand():
 
 
 @pytest.mark.parametrize("kind", SELF_MASKS)
-def test_scaled_dot_product_attention_equals_torch(kind, record_property):
+def test_scaled_dot_product_attention_equals_torch(kind, record_equality):
     batch, heads, length = 3, 2, 5
     mask = mask_case(kind, batch=batch, heads=heads, query=length, key=length).ours
     shapes = (batch, heads, length, 4), (batch, heads, length, 4), (batch, heads, length, 6)
@@ -97,24 +102,26 @@ def test_scaled_dot_product_attention_equals_torch(kind, record_property):
         output.backward(upstream)
         grads = {f"d{name}": x.grad for name, x in zip("qkv", inputs, strict=True)}
         results.append({"output": output} | grads)
-    record_property("largest_difference", assert_all_close(*results))
+    largest = assert_all_close(*results)
+    record_equality(module="scaled_dot_product_attention", mask=kind, largest=largest)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("heads", [1, 3])  # three heads are as many as there are sequences
 @pytest.mark.parametrize("kind", SELF_MASKS)
-def test_self_attention_equals_torch(kind, heads, bias, record_property):
+def test_self_attention_equals_torch(kind, heads, bias, record_equality):
     batch, length = 3, 5
     theirs = randomized(nn.MultiheadAttention(12, heads, bias=bias, batch_first=True).double())
     mask = mask_case(kind, batch=batch, heads=heads, query=length, key=length)
     inputs = {"query": draw(batch, length, 12)}
-    record_property("largest_difference", compare_with_torch(theirs, inputs, mask))
+    largest = compare_with_torch(theirs, inputs, mask)
+    record_equality(module="MultiheadAttention", mask=kind, largest=largest)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("widths", [{}, {"kdim": 7}, {"vdim": 9}, {"kdim": 7, "vdim": 9}])
 @pytest.mark.parametrize("kind", CROSS_MASKS)
-def test_cross_attention_equals_torch(kind, widths, bias, record_property):
+def test_cross_attention_equals_torch(kind, widths, bias, record_equality):
     batch, query, key, heads = 2, 4, 6, 2
     theirs = nn.MultiheadAttention(8, heads, bias=bias, batch_first=True, **widths).double()
     inputs = {
@@ -123,7 +130,8 @@ def test_cross_attention_equals_torch(kind, widths, bias, record_property):
         "value": draw(batch, key, widths.get("vdim", 8), seed=3),
     }
     mask = mask_case(kind, batch=batch, heads=heads, query=query, key=key)
-    record_property("largest_difference", compare_with_torch(randomized(theirs), inputs, mask))
+    largest = compare_with_torch(randomized(theirs), inputs, mask)
+    record_equality(module="MultiheadAttention, cross", mask=kind, largest=largest)
 
 
 def compare_with_torch(theirs, inputs, mask):
@@ -140,9 +148,11 @@ def compare_with_torch(theirs, inputs, mask):
     return max(largest, assert_all_close(fused, explicit))
 
 
-def run_ours(module, inputs, mask, *, need_weights=True, loss_on_weights=True):
+def run_ours(module, inputs, mask, *, need_weights=True, loss_on_weights=True, is_causal=False):
     inputs = {name: x.clone().requires_grad_() for name, x in inputs.items()}
-    output, weights = module(**inputs, attn_mask=mask, need_weights=need_weights)
+    output, weights = module(
+        **inputs, attn_mask=mask, is_causal=is_causal, need_weights=need_weights
+    )
     assert (weights is not None) == need_weights
     return collect(module, inputs, output, weights, loss_on_weights)
 
@@ -173,15 +183,19 @@ def collect(module, inputs, output, weights, loss_on_weights):
     return results | {f"d{name}": x.grad for name, x in inputs.items()}
 
 
-def test_is_causal_equals_the_causal_mask_and_torch(record_property):
+@pytest.mark.parametrize("name", ["causal", "is_causal"])
+def test_is_causal_equals_the_causal_mask_and_torch(name, record_equality):
     theirs = randomized(nn.MultiheadAttention(8, 2, batch_first=True).double())
     ours, x = from_torch(theirs), draw(3, 5, 8)
     hidden = torch.ones(5, 5).triu(1).bool()
     expected, maps = theirs(x, x, x, attn_mask=hidden, average_attn_weights=False)
-    for settings in ({"is_causal": True}, {"attn_mask": causal_mask(5)}):
-        output, weights = ours(x, need_weights=True, **settings)
-        assert_all_close({"o": output, "w": weights}, {"o": expected, "w": maps})
-        assert_all_close({"o": ours(x, **settings)[0]}, {"o": expected})
+    settings = {"is_causal": True} if name == "is_causal" else {"attn_mask": causal_mask(5)}
+    output, weights = ours(x, need_weights=True, **settings)
+    largest = max(
+        assert_all_close({"o": output, "w": weights}, {"o": expected, "w": maps}),
+        assert_all_close({"o": ours(x, **settings)[0]}, {"o": expected}),
+    )
+    record_equality(module="MultiheadAttention", mask=name, largest=largest)
 
 
 @pytest.mark.parametrize("kind", SELF_MASKS)
@@ -204,6 +218,204 @@ def test_key_defaults_to_the_query_and_value_to_the_key():
     x, memory = draw(2, 4, 6), draw(2, 3, 6, seed=1)
     torch.testing.assert_close(module(x)[0], module(x, x, x)[0], atol=0, rtol=0)
     torch.testing.assert_close(module(x, memory)[0], module(x, memory, memory)[0], atol=0, rtol=0)
+
+
+# ---- scores that depend on the distance ---------------------------------------------------------
+
+
+def aligned_or_free(mask, shape):
+    """Write a mask, or none, for every score."""
+    return (torch.ones(1, 1).bool() if mask is None else align_mask(mask, shape)).expand(shape)
+
+
+@pytest.mark.parametrize("axes", [2, 3, 4])
+@pytest.mark.parametrize("kind", SELF_MASKS)
+def test_a_bias_on_the_scores_equals_torchs_mask_of_floats(kind, axes, record_equality):
+    shape = (3, 2, 5, 5)
+    mask = mask_case(kind, batch=3, heads=2, query=5, key=5).ours
+    results = []
+    for theirs in (False, True):
+        inputs = [draw(3, 2, 5, 4, seed=i).requires_grad_() for i in range(3)]
+        query, key, value = inputs
+        bias = draw(*shape[-axes:], seed=3).requires_grad_()
+        if theirs:
+            hidden = ~aligned_or_free(mask, shape)
+            floats = bias.expand(shape).masked_fill(hidden, -math.inf)
+            output = F.scaled_dot_product_attention(query, key, value, attn_mask=floats)
+        else:
+            output = attention_weights(query, key, mask, score_bias=bias) @ value
+        output.backward(draw(3, 2, 5, 4, seed=9))
+        grads = {f"d{name}": x.grad for name, x in zip("qkvb", [*inputs, bias], strict=True)}
+        results.append({"output": output} | grads)
+    largest = assert_all_close(*results)
+    record_equality(module="attention_weights, score_bias", mask=kind, largest=largest)
+
+
+def test_a_bias_of_minus_ln_3_makes_a_weight_three_times_smaller():
+    query, key = torch.zeros(1, 4).double(), torch.zeros(2, 4).double()
+    bias = torch.tensor([[0.0, -math.log(3)]], dtype=torch.float64)
+    expected = torch.tensor([[0.75, 0.25]], dtype=torch.float64)
+    weights = attention_weights(query, key, score_bias=bias)
+    torch.testing.assert_close(weights, expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+@pytest.mark.parametrize("kind", SELF_MASKS)
+def test_alibi_equals_torch_with_a_mask_of_floats(kind, heads, record_equality):
+    theirs = randomized(nn.MultiheadAttention(8, heads, batch_first=True).double())
+    mask = mask_case(kind, batch=3, heads=heads, query=5, key=5).ours
+    hidden = to_torch_mask(aligned_or_free(mask, (3, heads, 5, 5)), (3, heads, 5, 5))
+    slope = torch.tensor([2.0 ** (-8 * h / heads) for h in range(1, heads + 1)]).double()
+    position = torch.arange(5)
+    bias = -slope[:, None, None] * (position[:, None] - position).abs()
+    floats = bias.repeat(3, 1, 1).masked_fill(hidden, -math.inf)
+    ours = MultiheadAttention(8, heads, relative_positions="alibi").double()
+    ours.load_state_dict(from_torch(theirs).state_dict())
+    inputs = {"query": draw(3, 5, 8)}
+    largest = assert_all_close(
+        run_ours(ours, inputs, mask), run_theirs(theirs, inputs, MaskCase(mask, floats))
+    )
+    record_equality(module="MultiheadAttention, alibi", mask=kind, largest=largest)
+
+
+def in_our_names(llamas):
+    return {name.replace("o_proj", "out_proj"): tensor for name, tensor in llamas.items()}
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("kind", SELF_MASKS)
+def test_rotary_attention_equals_llamas(kind, heads, record_equality):
+    config = LlamaConfig(
+        hidden_size=12, num_attention_heads=heads, attention_bias=True, attn_implementation="sdpa"
+    )
+    theirs = randomized(LlamaAttention(config, layer_idx=0).double())
+    ours = MultiheadAttention(12, heads, relative_positions="rotary").double()
+    ours.load_state_dict(in_our_names(theirs.state_dict()))
+    mask = mask_case(kind, batch=3, heads=heads, query=5, key=5).ours
+    # Llama is handed our tables; that they are its own is shown in test_positions.py.
+    settings = {
+        "position_embeddings": (ours.rotary.cos[None, :5], ours.rotary.sin[None, :5]),
+        "attention_mask": aligned_or_free(mask, (3, heads, 5, 5)),
+    }
+    x, y = (draw(3, 5, 12).requires_grad_() for _ in range(2))
+    outputs = ours(x, attn_mask=mask)[0], theirs(y, **settings)[0]
+    for output in outputs:
+        output.backward(draw(3, 5, 12, seed=4))
+    largest = assert_all_close(
+        {"output": outputs[0], "dx": x.grad} | gradients(ours),
+        {"output": outputs[1], "dx": y.grad} | in_our_names(gradients(theirs)),
+    )
+    record_equality(module="MultiheadAttention, rotary", mask=kind, largest=largest)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("kind", SELF_MASKS)
+def test_both_paths_agree_on_relative_positions(kind, relative_positions, is_causal):
+    module = MultiheadAttention(12, 3, relative_positions=relative_positions)
+    module = randomized(module.double())
+    mask = mask_case(kind, batch=3, heads=3, query=5, key=5).ours  # as many heads as sequences
+    inputs, settings = {"query": draw(3, 5, 12)}, {"is_causal": is_causal}
+    fused = run_ours(module, inputs, mask, need_weights=False, **settings)
+    explicit = run_ours(module, inputs, mask, loss_on_weights=False, **settings)
+    weights = explicit.pop("weights")
+    assert_all_close(fused, explicit)
+    if is_causal:
+        assert (weights.triu(1) == 0).all()
+
+
+@pytest.mark.parametrize("relative_positions", RELATIVE)
+@given(length=st.integers(2, 6), seed=seeds)
+def test_a_text_read_backwards_is_the_same_to_alibi_and_another_to_rotation(
+    relative_positions, length, seed
+):
+    module = MultiheadAttention(8, 2, relative_positions=relative_positions).double()
+    randomized(module, seed=seed % 1000)
+    x = draw(2, length, 8, seed=seed)
+    output, backwards = module(x)[0], module(x.flip(1))[0].flip(1)
+    assert torch.allclose(backwards, output) == (relative_positions == "alibi")
+
+
+@pytest.mark.parametrize("relative_positions", RELATIVE)
+@given(length=st.integers(3, 6), seed=seeds)
+def test_with_relative_positions_the_order_of_the_tokens_counts(relative_positions, length, seed):
+    module = MultiheadAttention(8, 2, relative_positions=relative_positions).double()
+    randomized(module, seed=seed % 1000)
+    x = draw(2, length, 8, seed=seed)
+    assert not torch.allclose(module(x.roll(1, dims=1))[0].roll(-1, dims=1), module(x)[0])
+
+
+@pytest.mark.parametrize("relative_positions", RELATIVE)
+def test_relative_positions_add_nothing_to_the_state_dict(relative_positions):
+    module = MultiheadAttention(8, 2, relative_positions=relative_positions)
+    assert module.state_dict().keys() == MultiheadAttention(8, 2).state_dict().keys()
+
+
+# ---- with a cache -------------------------------------------------------------------------------
+
+
+def masks_for(length: int, *, seed: int) -> st.SearchStrategy:
+    """Draw a mask over three sequences and two heads; rows may be empty."""
+    lengths = torch.randint(length + 1, (3,), generator=torch.Generator().manual_seed(seed))
+    masks = {
+        "none": None,
+        "padding": padding_mask(lengths, length),
+        "left padding": padding_mask(lengths, length, side="left"),
+        "4-D": draw_mask(3, 2, length, length, seed=seed),
+    }
+    return st.sampled_from(sorted(masks)).map(masks.get)
+
+
+@pytest.mark.parametrize("relative_positions", [None, *RELATIVE])
+@given(data=st.data(), length=st.integers(1, 7), need_weights=st.booleans(), seed=seeds)
+def test_tokens_fed_in_parts_attend_as_the_whole(
+    relative_positions, data, length, need_weights, seed
+):
+    ends = data.draw(st.sets(st.integers(1, length)), label="ends") | {length}
+    mask = data.draw(masks_for(length, seed=seed), label="mask")
+    module = MultiheadAttention(8, 2, relative_positions=relative_positions).double()
+    randomized(module, seed=seed % 1000)
+    x = draw(3, length, 8, seed=seed)
+    cache = KVCache(
+        num_layers=1, batch_size=3, num_heads=2, head_dim=4, capacity=length, dtype=x.dtype
+    )
+    with torch.no_grad():
+        whole, weights = module(x, attn_mask=mask, is_causal=True, need_weights=True)
+        start = 0
+        for end in sorted(ends):
+            rows = slice(start if mask is not None and mask.shape[2] > 1 else 0, end)
+            part, part_weights = module(
+                x[:, start:end],
+                attn_mask=None if mask is None else mask[:, :, rows, :end],
+                is_causal=True,
+                need_weights=need_weights,
+                cache=cache.tokens(0),
+            )
+            cache.advance(end - start)
+            torch.testing.assert_close(part, whole[:, start:end], **TOLERANCE)
+            if need_weights:
+                seen = weights[:, :, start:end, :end]
+                torch.testing.assert_close(part_weights, seen, **TOLERANCE)
+            start = end
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_keys_and_values_of_a_memory_are_computed_once(need_weights):
+    module = randomized(MultiheadAttention(8, 2, kdim=5, vdim=6).double())
+    memory, values = draw(2, 4, 5), draw(2, 4, 6, seed=1)
+    mask = padding_mask(torch.tensor([4, 2]))
+    settings = {"attn_mask": mask, "need_weights": need_weights}
+    steps = [draw(2, length, 8, seed=length) for length in (1, 3, 1)]
+    expected = [module(x, memory, values, **settings)[0] for x in steps]
+    calls: list[str] = []
+    for name in ("k_proj", "v_proj"):
+        module.get_submodule(name).register_forward_hook(lambda *_, name=name: calls.append(name))
+    cache = MemoryCache()
+    with torch.no_grad():
+        outputs = [module(x, memory, values, cache=cache, **settings)[0] for x in steps]
+    assert calls == ["k_proj", "v_proj"]
+    for output, uncached in zip(outputs, expected, strict=True):
+        torch.testing.assert_close(output, uncached, **TOLERANCE)
 
 
 # ---- properties ---------------------------------------------------------------------------------
@@ -341,6 +553,24 @@ def test_half_precision_is_finite_and_close_to_float64(dtype, kind, explicit):
     torch.testing.assert_close(output.double(), expected, atol=HALF[dtype], rtol=HALF[dtype])
 
 
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("kind", SELF_MASKS)
+@pytest.mark.parametrize("dtype", HALF)
+def test_relative_positions_are_finite_in_half_precision_and_close_to_float64(
+    dtype, kind, relative_positions, explicit
+):
+    batch, heads, length = 2, 2, 6
+    mask = mask_case(kind, batch=batch, heads=heads, query=length, key=length).ours
+    torch.manual_seed(0)
+    module = MultiheadAttention(16, heads, relative_positions=relative_positions).to(dtype)
+    x = draw(batch, length, 16, dtype=dtype)
+    output, _ = module(x, attn_mask=mask, need_weights=explicit)
+    expected, _ = module.double()(x.double(), attn_mask=mask, need_weights=explicit)
+    assert output.dtype == dtype
+    torch.testing.assert_close(output.double(), expected, atol=HALF[dtype], rtol=HALF[dtype])
+
+
 def test_large_scores_stay_inside_float16():
     # 64 products of 60 * 60 add up to 230400; float16 ends at 65504. Divided by 8 they fit.
     query = torch.full((1, 64), 60.0, dtype=torch.float16)
@@ -405,8 +635,56 @@ def test_a_token_without_keys_gets_the_output_bias_and_a_zero_gradient(dtype, ex
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_both_paths_agree_also_where_rows_are_empty(dtype):
-    module = randomized(MultiheadAttention(8, 2)).to(dtype)
+def test_a_bias_does_not_fill_a_row_that_is_empty(dtype):
+    query, key = (draw(2, 3, 4, seed=i, dtype=dtype).requires_grad_() for i in range(2))
+    bias = draw(3, 3, seed=2, dtype=dtype).requires_grad_()
+    mask = torch.ones(3, 3).bool()
+    mask[1] = False
+    weights = attention_weights(query, key, mask, score_bias=bias)
+    assert (weights[:, 1] == 0).all()
+    assert (weights[:, [0, 2]] != 0).all()
+    (weights * draw(2, 3, 3, seed=3, dtype=dtype)).sum().backward()
+    assert all(tensor.grad.isfinite().all() for tensor in (query, key, bias))
+    assert (query.grad[:, 1] == 0).all()
+    assert (bias.grad[1] == 0).all()
+    assert (bias.grad[[0, 2]] != 0).all()
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("is_causal", [True, False])
+@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_token_without_keys_gets_the_output_bias_also_with_relative_positions(
+    dtype, relative_positions, is_causal, explicit
+):
+    module = MultiheadAttention(8, 2, relative_positions=relative_positions)
+    module = randomized(module).to(dtype)
+    seen = []
+    module.out_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    x = draw(2, 3, 8, dtype=dtype).requires_grad_()
+    mask = torch.ones(2, 3, 3).bool()
+    mask[0, 1] = False
+    mask[1] = False
+    output, weights = module(x, attn_mask=mask, is_causal=is_causal, need_weights=explicit)
+    (attended,) = seen
+    for rows in (attended[0, 1], attended[1]):
+        assert (rows == 0).all()
+    assert (output[0, 1] == module.out_proj.bias).all()
+    if explicit:
+        assert (weights[0, :, 1] == 0).all()
+        assert (weights[1] == 0).all()
+    output.sum().backward()
+    for tensor in (x, *module.parameters()):
+        assert tensor.grad.isfinite().all()
+    assert (x.grad[1] == 0).all()
+    assert (x.grad[0] != 0).any()
+
+
+@pytest.mark.parametrize("relative_positions", [None, *RELATIVE])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_both_paths_agree_also_where_rows_are_empty(dtype, relative_positions):
+    module = MultiheadAttention(8, 2, relative_positions=relative_positions)
+    module = randomized(module).to(dtype)
     mask = draw_mask(2, 2, 4, 4, seed=3)
     mask[0, 0, 2] = False  # a row that is empty in one head only
     results = []
@@ -493,6 +771,21 @@ def test_wrong_sizes_are_refused(name, size, error, says):
 def test_heads_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ValueError, match="num_heads must divide embed_dim=8, got 3"):
         MultiheadAttention(8, 3)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize("wrong", ["Rotary", "", "learned", 1, True, ["alibi"]])
+def test_unknown_relative_positions_are_refused(wrong):
+    with pytest.raises(
+        ValueError, match="relative_positions must be 'rotary', 'alibi' or None, got"
+    ):
+        MultiheadAttention(8, 2, relative_positions=wrong)
+
+
+def test_rotary_positions_need_heads_of_even_width():
+    with pytest.raises(ValueError, match="head_dim must be even, got 3"):
+        MultiheadAttention(6, 2, relative_positions="rotary")
+    assert MultiheadAttention(6, 2, relative_positions="alibi").rotary is None
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])

@@ -5,15 +5,28 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("pytorch_lightning", "lightning", "matplotlib", "seaborn")
+HEAVY = ("pytorch_lightning", "lightning", "matplotlib", "seaborn", "transformers")
 LIGHT = (
     "",
     ".validation",
     ".masks",
-    ".attention",
     ".positions",
+    ".left_padding",
+    ".cache",
+    ".attention",
+    ".feed_forward",
     ".layers",
+    ".encoder",
+    ".decoder",
     ".transformer",
+    ".embedding",
+    ".language_model",
+    ".seq2seq",
+    ".next_token",
+    ".generation",
+    ".teacher_forcing",
+    ".data.batches",
+    ".data.pairs",
     ".interop",
     ".schedules",
     ".tagger",

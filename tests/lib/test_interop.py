@@ -7,22 +7,30 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from reference import TOLERANCE, randomized
+from reference import TOLERANCE, assert_all_close, draw, randomized, results, torch_transformer
 from torch import nn
 
 from tutorial_lib.attention import MultiheadAttention
 from tutorial_lib.interop import from_torch
-from tutorial_lib.layers import TransformerEncoderLayer
-from tutorial_lib.transformer import TransformerEncoder
+from tutorial_lib.layers import TransformerDecoderLayer, TransformerEncoderLayer
+from tutorial_lib.transformer import Transformer, TransformerDecoder, TransformerEncoder
 
 
-def layer(**settings: Any) -> nn.TransformerEncoderLayer:
-    return nn.TransformerEncoderLayer(8, 2, 12, **({"batch_first": True} | settings))
+def layer(kind=nn.TransformerEncoderLayer, **settings: Any) -> nn.Module:
+    return kind(8, 2, 12, **({"batch_first": True} | settings))
+
+
+def decoder_layer(**settings: Any) -> nn.Module:
+    return layer(nn.TransformerDecoderLayer, **settings)
 
 
 def stack(inner=None, **settings) -> nn.TransformerEncoder:
     inner = layer() if inner is None else inner
     return nn.TransformerEncoder(inner, 2, enable_nested_tensor=False, **settings)
+
+
+def decoder(inner=None, **settings) -> nn.TransformerDecoder:
+    return nn.TransformerDecoder(decoder_layer() if inner is None else inner, 2, **settings)
 
 
 MODULES = {
@@ -36,8 +44,20 @@ MODULES = {
         lambda: layer(norm_first=True, bias=False),
         TransformerEncoderLayer,
     ),
+    "decoder layer": (decoder_layer, TransformerDecoderLayer),
+    "pre-norm decoder layer without bias": (
+        lambda: decoder_layer(norm_first=True, bias=False),
+        TransformerDecoderLayer,
+    ),
     "encoder": (stack, TransformerEncoder),
     "encoder with a norm": (lambda: stack(norm=nn.LayerNorm(8)), TransformerEncoder),
+    "decoder": (decoder, TransformerDecoder),
+    "decoder with a norm": (lambda: decoder(norm=nn.LayerNorm(8)), TransformerDecoder),
+    "Transformer": (torch_transformer, Transformer),
+    "pre-norm Transformer without bias": (
+        lambda: torch_transformer(norm_first=True, bias=False),
+        Transformer,
+    ),
 }
 each_module = pytest.mark.parametrize(("make", "kind"), MODULES.values(), ids=MODULES)
 
@@ -97,6 +117,36 @@ def test_the_sizes_and_settings_are_taken_over():
     assert from_torch(stack(layer(norm_first=True))).norm is None
 
 
+@pytest.mark.parametrize("make", [stack, decoder], ids=["encoder", "decoder"])
+def test_every_layer_of_a_stack_takes_the_settings_over(make):
+    inner = layer if make is stack else decoder_layer
+    settings = {"dropout": 0.25, "norm_first": True, "layer_norm_eps": 0.5, "activation": "gelu"}
+    twin: Any = from_torch(make(inner(**settings), norm=nn.LayerNorm(8, eps=0.125)))
+    assert (len(twin.layers), twin.norm.eps) == (2, 0.125)
+    for ours in twin.layers:
+        attentions = [part for part in ours.modules() if isinstance(part, MultiheadAttention)]
+        assert len(attentions) == (1 if make is stack else 2)
+        assert [part.num_heads for part in attentions] == [2] * len(attentions)
+        drops = [ours.dropout.p, ours.feed_forward.dropout.p, *(a.dropout for a in attentions)]
+        assert drops == [0.25] * len(drops)
+        norms = [part.eps for part in ours.modules() if isinstance(part, nn.LayerNorm)]
+        assert norms == [0.5] * (len(attentions) + 1)
+        assert ours.norm_first
+        assert ours.feed_forward.activation == "gelu"
+
+
+def test_the_stacks_of_a_transformer_may_differ_and_keep_their_settings():
+    settings = {"activation": "gelu", "norm_first": True, "dropout": 0.0, "batch_first": True}
+    custom = decoder(nn.TransformerDecoderLayer(8, 4, 7, **settings))
+    theirs = randomized(torch_transformer(custom_decoder=custom).double())
+    twin: Any = from_torch(theirs)
+    assert (len(twin.encoder.layers), len(twin.decoder.layers)) == (2, 2)
+    assert twin.encoder.norm.eps == 1e-2
+    assert twin.decoder.norm is None
+    inputs = [draw(2, 4, 8), draw(2, 3, 8, seed=1)]
+    assert_all_close(results(twin, inputs), results(theirs, inputs))
+
+
 @pytest.mark.parametrize("activation", [F.relu, F.gelu, nn.ReLU(), nn.GELU(), "relu", "gelu"])
 def test_both_ways_to_name_an_activation_are_understood(activation):
     theirs = randomized(layer(activation=activation, dropout=0.0).double())
@@ -104,11 +154,22 @@ def test_both_ways_to_name_an_activation_are_understood(activation):
     torch.testing.assert_close(from_torch(theirs)(x), theirs(x), **TOLERANCE)
 
 
-def test_the_twin_of_a_module_that_is_not_batch_first_is_batch_first():
-    theirs = randomized(layer(batch_first=False, dropout=0.0).double())
-    x = torch.randn(2, 3, 8, dtype=torch.float64)
-    expected = theirs(x.transpose(0, 1)).transpose(0, 1)
-    torch.testing.assert_close(from_torch(theirs)(x), expected, **TOLERANCE)
+@pytest.mark.parametrize(
+    ("make", "inputs"),
+    [
+        (layer, 1),
+        (lambda **settings: stack(layer(**settings)), 1),
+        (decoder_layer, 2),
+        (lambda **settings: decoder(decoder_layer(**settings)), 2),
+        (torch_transformer, 2),
+    ],
+    ids=["layer", "encoder", "decoder layer", "decoder", "Transformer"],
+)
+def test_the_twin_of_a_module_that_is_not_batch_first_is_batch_first(make, inputs):
+    theirs = randomized(make(batch_first=False, dropout=0.0).double())
+    tensors = [draw(2, 3, 8), draw(2, 4, 8, seed=1)][:inputs]
+    expected = theirs(*(x.transpose(0, 1) for x in tensors)).transpose(0, 1)
+    torch.testing.assert_close(from_torch(theirs)(*tensors), expected, **TOLERANCE)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
@@ -125,11 +186,11 @@ def test_what_has_no_twin_is_refused(module):
         (lambda: nn.MultiheadAttention(8, 2, add_bias_kv=True), "module must have add_bias_kv="),
         (lambda: nn.MultiheadAttention(8, 2, add_zero_attn=True), "add_zero_attn=False"),
         (lambda: layer(activation=F.silu), r"module\.activation must be relu or gelu, got <func"),
+        (lambda: decoder_layer(activation=F.silu), r"activation must be relu or gelu, got <func"),
         (
             lambda: layer(activation=nn.GELU(approximate="tanh")),
             r"module\.activation must be relu or gelu, got GELU\(approximate='tanh'\)",
         ),
-        (lambda: stack(norm=nn.RMSNorm(8)), r"module\.norm must be exactly nn\.LayerNorm, got"),
     ],
 )
 def test_an_option_that_ours_lack_is_refused(make, says):
@@ -137,53 +198,144 @@ def test_an_option_that_ours_lack_is_refused(make, says):
         from_torch(make())
 
 
-def _altered(change):
-    theirs = stack()
-    change(theirs)
-    return theirs
+def _subclassed(module):
+    module.__class__ = type("Own", (type(module),), {})
 
 
-class _OwnLayer(nn.TransformerEncoderLayer):
-    pass
+def _replaced(module, **parts):
+    for name, part in parts.items():
+        setattr(module, name, part)
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (
-            lambda m: setattr(m, "layers", nn.ModuleList([nn.Linear(8, 8)])),
-            r"module\.layers\[0\] must be exactly nn\.TransformerEncoderLayer, got .*Linear",
+            lambda m: _replaced(m, layers=nn.ModuleList([nn.Linear(8, 8)])),
+            r"module\.layers\[0\] must be exactly nn\.Transformer\w+Layer, got .*Linear",
         ),
         (
-            lambda m: setattr(m, "layers", nn.ModuleList()),
+            lambda m: _replaced(m, layers=nn.ModuleList()),
             r"module\.layers must hold at least one layer, got none",
         ),
         (
-            lambda m: setattr(m.layers[1], "norm_first", not m.layers[0].norm_first),
+            lambda m: _replaced(m.layers[1], norm_first=not m.layers[0].norm_first),
             r"module\.layers\[1\] must have norm_first=",
         ),
         (
-            lambda m: setattr(m.layers[1], "activation", F.gelu),
+            lambda m: _replaced(m.layers[1], activation=F.gelu),
             r"module\.layers\[1\] must have activation=relu like module\.layers\[0\], got gelu",
         ),
         (
-            lambda m: setattr(m.layers[0].norm2, "eps", 0.1),
+            lambda m: _replaced(m.layers[0].norm2, eps=0.1),
             r"module\.layers\[0\]\.norm2 must have eps=1e-05 like norm1, got 0\.1",
         ),
         (
-            lambda m: setattr(m.layers[0].dropout1, "p", 0.7),
+            lambda m: _replaced(m.layers[0].dropout1, p=0.7),
             r"module\.layers\[0\]\.dropout1 must drop with p=.* like dropout, got 0\.7",
         ),
         (
-            lambda m: m.layers.__setitem__(1, _OwnLayer(8, 2, 16)),
-            r"module\.layers\[1\] must be exactly nn\.TransformerEncoderLayer, got .*_OwnLayer",
+            lambda m: _replaced(m.layers[1].self_attn, dropout=0.7),
+            r"module\.layers\[1\]\.self_attn must drop with p=.* like dropout, got 0\.7",
         ),
         (
-            lambda m: setattr(m, "norm", nn.LayerNorm(8, bias=False)),
+            lambda m: _replaced(m.layers[1], norm1=nn.RMSNorm(8)),
+            r"module\.layers\[1\]\.norm1 must be exactly nn\.LayerNorm, got .*RMSNorm",
+        ),
+        (
+            lambda m: _replaced(m.layers[0], linear1=nn.Identity()),
+            r"module\.layers\[0\]\.linear1 must be exactly nn\.Linear, got .*Identity",
+        ),
+        (
+            lambda m: _subclassed(m.layers[1]),
+            r"module\.layers\[1\] must be exactly nn\.Transformer\w+Layer, got .*Own",
+        ),
+        (
+            lambda m: _replaced(m, norm=nn.LayerNorm(8, bias=False)),
             r"module\.norm must have bias=True like the layers, got False",
+        ),
+        (
+            lambda m: _replaced(m, norm=nn.RMSNorm(8)),
+            r"module\.norm must be exactly nn\.LayerNorm, got",
         ),
     ],
 )
-def test_a_stack_that_ours_would_not_repeat_is_refused(change, says):
+@pytest.mark.parametrize("make", [stack, decoder], ids=["encoder", "decoder"])
+def test_a_stack_that_ours_would_not_repeat_is_refused(make, change, says):
+    module = make()
+    change(module)
     with pytest.raises(ValueError, match=says):
-        from_torch(_altered(change))
+        from_torch(module)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda m: _replaced(m.multihead_attn, dropout=0.7),
+            r"module\.multihead_attn must drop with p=0\.1 like dropout, got 0\.7",
+        ),
+        (
+            lambda m: _replaced(m.dropout3, p=0.7),
+            r"module\.dropout3 must drop with p=0\.1 like dropout, got 0\.7",
+        ),
+        (
+            lambda m: _replaced(m, dropout2=nn.Identity()),
+            r"module\.dropout2 must be exactly nn\.Dropout, got .*Identity",
+        ),
+        (
+            lambda m: _replaced(m.norm3, eps=0.1),
+            r"module\.norm3 must have eps=1e-05 like norm1, got 0\.1",
+        ),
+        (
+            lambda m: _subclassed(m.multihead_attn),
+            r"module\.multihead_attn must be exactly nn\.MultiheadAttention, got .*Own",
+        ),
+        (
+            lambda m: _subclassed(m),
+            r"module must be exactly nn\.TransformerDecoderLayer, got .*Own",
+        ),
+    ],
+)
+def test_a_decoder_layer_that_ours_would_not_repeat_is_refused(change, says):
+    module = decoder_layer()
+    change(module)
+    with pytest.raises(ValueError, match=says):
+        from_torch(module)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda m: _replaced(m, encoder=nn.Identity()),
+            r"module\.encoder must be exactly nn\.TransformerEncoder, got .*Identity",
+        ),
+        (
+            lambda m: _replaced(m, decoder=stack()),
+            r"module\.decoder must be exactly nn\.TransformerDecoder, got .*TransformerEncoder",
+        ),
+        (
+            lambda m: _subclassed(m.encoder),
+            r"module\.encoder must be exactly nn\.TransformerEncoder, got .*Own",
+        ),
+        (
+            lambda m: _subclassed(m.decoder.layers[2]),
+            r"module\.decoder\.layers\[2\] must be exactly nn\.TransformerDecoderLayer, got .*Own",
+        ),
+        (
+            lambda m: _replaced(m.decoder.layers[1].norm3, eps=0.5),
+            r"module\.decoder\.layers\[1\]\.norm3 must have eps=0\.01 like norm1, got 0\.5",
+        ),
+        (
+            lambda m: _replaced(m.encoder, norm=nn.RMSNorm(8)),
+            r"module\.encoder\.norm must be exactly nn\.LayerNorm, got .*RMSNorm",
+        ),
+        (lambda m: _subclassed(m), r"module must be exactly nn\.Transformer, got .*Own"),
+    ],
+)
+def test_a_transformer_that_ours_would_not_repeat_is_refused(change, says):
+    module = torch_transformer()
+    change(module)
+    with pytest.raises(ValueError, match=says):
+        from_torch(module)

@@ -163,9 +163,7 @@ def test_with_attention_maps_gives_the_same_output_and_the_maps_of_both_attentio
     torch.testing.assert_close(maps.self_attention, expected, **TOLERANCE)
     h = x + attended
     seen = layer.norm2(h) if norm_first else layer.norm1(h)
-    _, expected = layer.cross_attn(
-        seen, memory, attn_mask=masks["memory_mask"], need_weights=True
-    )
+    _, expected = layer.cross_attn(seen, memory, attn_mask=masks["memory_mask"], need_weights=True)
     torch.testing.assert_close(maps.cross_attention, expected, **TOLERANCE)
 
 

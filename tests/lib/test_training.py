@@ -3,7 +3,19 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from tutorial_lib.teacher_forcing import token_cross_entropy
 from tutorial_lib.training import fit
+
+
+class Weighted(nn.Module):
+    """Two inputs: the second says how much of the first is heard."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 4).double()
+
+    def forward(self, x, share):
+        return self.linear(x * share[:, None, None])
 
 
 @pytest.fixture
@@ -62,6 +74,47 @@ def test_the_network_is_put_into_training_mode(network, batches):
     network.eval()
     fit(network, batches[:1], torch.optim.SGD(network.parameters(), lr=0.1))
     assert network.training
+
+
+def test_a_network_may_take_several_inputs(batches):
+    torch.manual_seed(0)
+    network, alone = Weighted(), Weighted()
+    alone.load_state_dict(network.state_dict())
+    share = torch.linspace(0.5, 2, 8, dtype=torch.float64)
+    several = [((inputs, share), labels) for inputs, labels in batches]
+    losses = fit(network, several, torch.optim.SGD(network.parameters(), lr=0.1))
+    one = [(inputs * share[:, None, None], labels) for inputs, labels in batches]
+    expected = fit(alone.linear, one, torch.optim.SGD(alone.parameters(), lr=0.1))
+    torch.testing.assert_close(losses, expected)
+    torch.testing.assert_close(dict(network.state_dict()), dict(alone.state_dict()))
+
+
+def test_a_tuple_of_one_input_is_that_input(network, batches):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    losses = []
+    for wrapped in (False, True):
+        network.load_state_dict(before)
+        given = [((inputs,), labels) if wrapped else (inputs, labels) for inputs, labels in batches]
+        losses.append(fit(network, given, torch.optim.SGD(network.parameters(), lr=0.1)))
+    torch.testing.assert_close(*losses, atol=0, rtol=0)
+
+
+def test_labels_that_are_padding_do_not_count(network, batches):
+    for inputs, labels in batches:
+        expected = token_cross_entropy(network(inputs), labels, pad_token=3)
+        assert not torch.allclose(expected, token_cross_entropy(network(inputs), labels))
+        still = torch.optim.SGD(network.parameters(), lr=0.0)
+        (measured,) = fit(network, [(inputs, labels)], still, pad_token=3)
+        torch.testing.assert_close(measured, expected)
+
+
+def test_a_batch_of_padding_leaves_the_network_as_it_is(network, batches):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    inputs, labels = batches[0]
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    losses = fit(network, [(inputs, torch.full_like(labels, 3))], optimizer, pad_token=3)
+    assert losses.tolist() == [0.0]
+    torch.testing.assert_close(dict(network.state_dict()), before, atol=0, rtol=0)
 
 
 def test_no_batches_are_refused(network):

@@ -1,0 +1,122 @@
+"""The checks of chapter 13 take the right answers, and name what is wrong with others."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tutorial_lib.exercises.chapter_13 import check
+from tutorial_lib.masks import causal_mask, combine_masks
+
+
+def _packed_mask(documents):
+    same = documents[:, None, :, None] == documents[:, None, None, :]
+    return combine_masks(same, causal_mask(documents.shape[1]))
+
+
+def _to_bias(mask, dtype):
+    return torch.zeros(mask.shape, dtype=dtype).masked_fill(~mask, -math.inf)
+
+
+def _to_bias_by_where(mask, dtype):
+    return torch.where(mask, 0.0, -math.inf).to(dtype)
+
+
+def _real(x, lengths):
+    return torch.arange(x.shape[1]) < lengths[:, None]
+
+
+def _padding_leaks(model, x, lengths, *, filler=None, everywhere=False, sequences=slice(None)):
+    real = _real(x, lengths)
+    other = 10 * torch.randn_like(x) if filler is None else torch.full_like(x, filler)
+    changed = torch.where(real[..., None], x, other)
+    difference = (model(changed, lengths) - model(x, lengths)).abs()
+    kept = torch.ones_like(real) if everywhere else real
+    return not difference[sequences][kept[sequences]].lt(1e-6).all().item()
+
+
+def _padding_leaks_by_gradient(model, x, lengths):
+    leaf, real = x.clone().requires_grad_(), _real(x, lengths)
+    output = model(leaf, lengths)
+    (gradient,) = torch.autograd.grad((output * torch.randn_like(x))[real].sum(), leaf)
+    return bool(gradient[~real].abs().gt(1e-9).any())
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [
+        (1, _packed_mask),
+        (2, _to_bias),
+        (2, _to_bias_by_where),
+        (3, _padding_leaks),
+        (3, _padding_leaks_by_gradient),
+    ],
+)
+def test_the_right_answer_passes(number, answer):
+    assert check.problem(number, answer) is None
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_stub_does_not_pass(number):
+    assert "None" in check.problem(number, lambda *args: None)
+
+
+def _same_document(documents):
+    return (documents[:, :, None] == documents[:, None])[:, None]
+
+
+def _changes_x(model, x, lengths):
+    before = model(x, lengths)
+    real = _real(x, lengths)
+    x[~real] = 1.0
+    return not torch.allclose(model(x, lengths)[real], before[real])
+
+
+def _finite_bias(number):
+    return lambda mask, dtype: torch.where(mask, 0.0, number(dtype)).to(dtype)
+
+
+WRONG = {
+    "not causal": (1, _same_document, "later than the query"),
+    "causal only": (
+        1,
+        lambda d: causal_mask(d.shape[1]).expand(len(d), 1, -1, -1),
+        "different documents",
+    ),
+    "without itself": (1, lambda d: _same_document(d) & ~causal_mask(d.shape[1]).mT, "may not"),
+    "three axes": (1, lambda d: _packed_mask(d)[:, 0], "must have shape (2, 1, 5, 5)"),
+    "not boolean": (1, lambda d: _packed_mask(d).float(), "must be boolean"),
+    "-1e9": (2, _finite_bias(lambda dtype: -1e9), "-1e+09 stands where"),
+    "lowest number": (2, _finite_bias(lambda dtype: torch.finfo(dtype).min), "blocks nothing"),
+    "times infinity": (2, lambda m, t: (1 - m.to(t)) * -math.inf, "holds NaN"),
+    "reversed": (2, lambda m, t: _to_bias(~m, t), "0 is added where a query may not"),
+    "ones and zeros": (2, lambda m, t: m.to(t), "0 is added where a query may not"),
+    "always float32": (2, lambda m, t: _to_bias(m, torch.float32), "torch.float16"),
+    "always two axes": (
+        2,
+        lambda m, t: _to_bias(m, t).flatten(0, -2),
+        "a mask with four axes must have shape",
+    ),
+    "always True": (3, lambda model, x, n: True, "its padding mask the answer must be False"),
+    "always False": (3, lambda model, x, n: False, "without a mask the answer must be True"),
+    "NaN as filler": (3, lambda *a: _padding_leaks(*a, filler=math.nan), "must be False"),
+    "outputs at padding too": (
+        3,
+        lambda *a: _padding_leaks(*a, everywhere=True),
+        "padding mask the answer must be False",
+    ),
+    "only the first two sequences": (
+        3,
+        lambda *a: _padding_leaks(*a, sequences=slice(2)),
+        "missing for the last sequence",
+    ),
+    "x is changed": (3, _changes_x, "work on a copy"),
+    "a tensor": (3, lambda model, x, n: torch.tensor(True), "True or False"),
+}
+
+
+@pytest.mark.parametrize(("number", "answer", "says"), WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_told_what_is_wrong(number, answer, says):
+    assert says in check.problem(number, answer)

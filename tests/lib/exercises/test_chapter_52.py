@@ -1,0 +1,123 @@
+"""The checks of chapter 52 take tests that find the fault, and name what other tests miss."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from tutorial_lib.exercises.chapter_52 import check
+
+
+def _sees_the_future(model, x, *, modes=(True, False)):
+    for mode in modes:
+        model.train(mode)
+        for i in range(1, x.shape[1]):
+            if not torch.allclose(model(x[:, :i]), model(x)[:, :i], atol=1e-6):
+                return True
+    return False
+
+
+def _future_by_gradient(model, x):
+    for mode in (True, False):
+        model.train(mode)
+        x = x.detach().clone().requires_grad_()
+        weights = torch.randn_like(x)
+        for i in range(x.shape[1] - 1):
+            (gradient,) = torch.autograd.grad((weights * model(x))[:, i].sum(), x)
+            if gradient[:, i + 1 :].abs().max() > 1e-9:
+                return True
+    return False
+
+
+def _last_token_in_this_mode(model, x):
+    changed = x.clone()
+    changed[:, -1] += torch.randn_like(x[:, -1])
+    return not torch.allclose(model(changed)[:, :-1], model(x)[:, :-1])
+
+
+def _looks_at_the_first_example(model, x):
+    changed = x.clone()
+    changed[:, -1] = x[:, -1].flip(-1)
+    found = False
+    for mode in (True, False):
+        model.train(mode)
+        found = found or not torch.allclose(model(changed)[0, :-1], model(x)[0, :-1])
+    return found
+
+
+def _is_sound(schedule, *, warmups=(0, 1, 10), steps=150, peak=1.0):
+    for warmup in warmups:
+        try:
+            rate = [schedule(s, warmup_steps=warmup, total_steps=50) for s in range(steps)]
+        except ZeroDivisionError:
+            return False
+        falling = rate[rate.index(max(rate)) :]
+        if rate[0] <= 0 or min(rate) < 0 or (peak is not None and max(rate) != peak):
+            return False
+        if any(later > earlier for earlier, later in pairwise(falling)):
+            return False
+    return True
+
+
+def _is_shifted(split, tokens=None):
+    tokens = torch.arange(15).view(3, 5) if tokens is None else tokens
+    before = tokens.clone()
+    inputs, labels = split(tokens)
+    right = inputs.equal(before[:, :-1]) and labels.equal(before[:, 1:])
+    return right and tokens.equal(before)
+
+
+def _against_itself(split):
+    tokens = torch.arange(15).view(3, 5)
+    inputs, labels = split(tokens)
+    return inputs.equal(tokens[:, :-1]) and labels.equal(tokens[:, 1:])
+
+
+def _shapes_only(split):
+    inputs, labels = split(torch.arange(15).view(3, 5))
+    return inputs.shape == labels.shape == (3, 4)
+
+
+RIGHT = {
+    "beginnings alone": (1, _sees_the_future),
+    "gradients": (1, _future_by_gradient),
+    "the ends of the schedule": (2, _is_sound),
+    "tokens that all differ": (3, _is_shifted),
+}
+
+
+@pytest.mark.parametrize(("number", "answer"), RIGHT.values(), ids=RIGHT)
+def test_the_right_answer_passes(number, answer):
+    torch.manual_seed(0)
+    assert check.problem(number, answer) is None
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_stub_does_not_pass(number):
+    assert "True or False, got None" in check.problem(number, lambda *args: None)
+
+
+WRONG = {
+    "the mode it came in": (1, _last_token_in_this_mode, "only while training"),
+    "training mode only": (1, lambda m, x: _sees_the_future(m, x, modes=[True]), "while training"),
+    "evaluation mode only": (1, lambda m, x: _sees_the_future(m, x, modes=[False]), "evaluation"),
+    "first example only": (1, _looks_at_the_first_example, "the last example does not get"),
+    "always True": (1, lambda model, x: True, "for a causal decoder the answer must be False"),
+    "always False": (1, lambda model, x: False, "without mask the answer must be True"),
+    "never without warm-up": (2, lambda s: _is_sound(s, warmups=[10]), "without warm-up"),
+    "not past the end": (2, lambda s: _is_sound(s, steps=50), "rises again"),
+    "no look at the peak": (2, lambda s: _is_sound(s, peak=None), "peak"),
+    "always sound": (2, lambda s: True, "a first step of 0"),
+    "shapes only": (3, _shapes_only, "labels that are not shifted"),
+    "one row": (3, lambda s: _is_shifted(s, torch.arange(5)[None]), "first row only"),
+    "equal tokens": (3, lambda s: _is_shifted(s, torch.arange(3)[:, None].repeat(1, 5)), "shifted"),
+    "no clone": (3, _against_itself, "changes the tokens"),
+}
+
+
+@pytest.mark.parametrize(("number", "answer", "says"), WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_told_what_is_wrong(number, answer, says):
+    torch.manual_seed(0)
+    assert says in check.problem(number, answer)

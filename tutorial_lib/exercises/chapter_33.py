@@ -1,0 +1,170 @@
+"""Checks for chapter 33, torch.nn.Transformer in Lightning."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from tutorial_lib.exercises.checker import Checker, is_close, require_shape
+
+check = Checker(33)
+
+PAD, VOCAB = 0, 11
+Network = Callable[[Tensor, Tensor], Tensor]
+
+
+@check.exercise(
+    1, hint="True blocks; the encoder and the cross-attention each need the source's padding."
+)
+def masks_are_those_of_torch(masks_for: Callable) -> None:
+    """Change what must not be seen, then compare with the masks that are right."""
+    src = torch.tensor([[5, 6, 0, 0], [7, 3, 4, 8], [9, 0, 0, 0]])
+    tgt = torch.tensor([[1, 5, 6, 2, 0], [1, 3, 4, 7, 8], [1, 9, 2, 0, 0]])
+    masks = masks_for(src, tgt, PAD)
+    assert isinstance(masks, dict), f"a dictionary is needed, got {masks!r}"
+    for name, mask in masks.items():
+        is_boolean = isinstance(mask, Tensor) and mask.dtype == torch.bool
+        assert is_boolean, f"{name} must be a boolean tensor, got {_kind_of(mask)}"
+    transformer, x, y = _torch_transformer(), _vectors(3, 4), _vectors(3, 5)
+    out = _run(transformer, x, y, masks)
+    assert out.isfinite().all(), "some query may attend to nothing: True must block"
+    other = torch.cat([y[:, :2], 1 - y[:, 2:].flip(-1)], dim=1)
+    later = _run(transformer, x, other, masks)
+    assert is_close(later[:, :2], out[:, :2]), "a target position sees a later one"
+    at_padding = (src == PAD)[..., None]
+    filled = torch.where(at_padding, x.flip(-1), x)
+    memory = {name: masks[name] for name in masks if name.startswith("memory")}
+    without = transformer.decoder(y, x, **memory)
+    reads = not is_close(transformer.decoder(y, filled, **memory), without)
+    assert not reads, "the cross-attention reads the source's padding"
+    moved = not is_close(_run(transformer, filled, y, masks), out)
+    assert not moved, "the encoder reads the source's padding"
+    padding = src == PAD
+    right = {
+        "tgt_mask": torch.ones(5, 5, dtype=torch.bool).triu(1),
+        "src_key_padding_mask": padding,
+        "memory_key_padding_mask": padding,
+    }
+    real = tgt != PAD
+    expected = _run(transformer, x, y, right)
+    assert is_close(out[real], expected[real]), "something is blocked that may be seen"
+
+
+@check.exercise(2, hint="Where is a padding followed by a real token, and where is the first real?")
+def padding_is_judged(well_padded: Callable) -> None:
+    """Try rows that are padded well, and rows that are wrong in one way each."""
+    for pad_token in (0, 3):
+        for row, right, name in [
+            ([5, 6, 7, 8], True, "a row without padding"),
+            ([5, 6, None, None], True, "a row with padding at its end"),
+            ([5, None, None, None], True, "a row with one real token"),
+            ([5, None, 7, None], False, "a row with a padding between real tokens"),
+            ([5, None, None, 7], False, "a row that ends with a real token behind padding"),
+            ([None, 6, 7, 8], False, "a row that starts with padding"),
+            ([None, None, None, None], False, "a row of padding only"),
+        ]:
+            filled = [pad_token if token is None else token for token in row]
+            tokens = torch.tensor([filled, [9, 9, 9, 9]])
+            got = well_padded(tokens, pad_token)
+            require_shape(got, (2,), "the result")
+            assert got.dtype == torch.bool, f"the result must be boolean, got {got.dtype}"
+            assert got[1], "a good row must be True whatever the other rows are"
+            assert got[0].item() == right, (
+                f"for {name}, {filled} with pad_token={pad_token}, the answer must be {right}"
+            )
+
+
+@check.exercise(3, hint="Change one target token at a time; what stands before it must not move.")
+def leaks_are_found(sees_the_future: Callable) -> None:
+    """Try networks that leak in different places, and networks that do not leak."""
+    generator = torch.Generator().manual_seed(33)
+    src = torch.randint(3, VOCAB, (3, 4), generator=generator)
+    tgt = torch.randint(3, VOCAB, (3, 6), generator=generator)
+    for network, leaks, name in _networks_that_leak_or_not():
+        got = sees_the_future(network, src.clone(), tgt.clone())
+        assert isinstance(got, bool), f"the answer must be True or False, got {got!r}"
+        assert got == leaks, f"for {name} the answer must be {leaks}, got {got}"
+
+
+@check.exercise(4, hint="Bring both to the same width with padding, then compare row by row.")
+def exact_matches_are_counted(exact_match: Callable) -> None:
+    """Compare with shares worked out by hand, at other widths too."""
+    targets = torch.tensor([[1, 5, 6, 7, 2, 0], [1, 4, 2, 0, 0, 0], [1, 3, 8, 2, 0, 0]])
+    for written, right, name in [
+        (targets, 1.0, "three right rows"),
+        (targets[1:, :4], 1 / 1, "right rows that are written narrower"),
+        (targets[:, :4], 2 / 3, "a row that is cut off before its end"),
+        ([[1, 5, 6, 7, 2, 0], [1, 4, 2, 0, 0, 0], [1, 8, 3, 2, 0, 0]], 2 / 3, "one wrong row"),
+        ([[1, 5, 6, 7, 2, 0], [1, 4, 4, 2, 0, 0], [1, 3, 8, 2, 0, 0]], 2 / 3, "a row too long"),
+        ([[1, 5, 6, 7, 2, 0, 0], [1, 4, 2, 0, 0, 0, 0]], 1.0, "right rows that are written wider"),
+        ([[1, 5, 6, 7, 2, 0, 0], [1, 4, 2, 0, 0, 0, 5]], 0.5, "a token behind the targets' width"),
+    ]:
+        tokens = torch.as_tensor(written)
+        rows = targets[1:] if name.startswith("right rows that are written n") else targets
+        got = exact_match(tokens, rows[: len(tokens)], PAD)
+        assert isinstance(got, int | float | Tensor), f"a number is needed, got {got!r}"
+        assert abs(float(got) - right) < 1e-6, (
+            f"for {name} the share must be {right:.3f}, got {float(got):.3f}"
+        )
+
+
+def _kind_of(mask: object) -> str:
+    return str(mask.dtype) if isinstance(mask, Tensor) else type(mask).__name__
+
+
+def _vectors(batch: int, length: int) -> Tensor:
+    generator = torch.Generator().manual_seed(10 * batch + length)
+    return torch.randn(batch, length, 8, dtype=torch.float64, generator=generator)
+
+
+def _torch_transformer() -> nn.Transformer:
+    with torch.random.fork_rng():
+        torch.manual_seed(33)
+        return nn.Transformer(
+            8, 2, 1, 1, 16, dropout=0.0, batch_first=True, dtype=torch.float64
+        )  # in training mode: one path, also without gradients
+
+
+def _run(transformer: nn.Transformer, x: Tensor, y: Tensor, masks: dict[str, Tensor]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return transformer(x, y, **masks)
+
+
+def _networks_that_leak_or_not() -> list[tuple[Network, bool, str]]:
+    generator = torch.Generator().manual_seed(33)
+    table = torch.rand(VOCAB, VOCAB, dtype=torch.float64, generator=generator)
+
+    def from_weights(weights: Tensor, rows: slice = slice(None)) -> Network:
+        """Add to the causal sum of the target what ``weights`` (query, key) says, in ``rows``."""
+
+        def network(src: Tensor, tgt: Tensor) -> Tensor:
+            x = table[tgt]
+            logits = x.cumsum(dim=1) + table[src].sum(dim=1, keepdim=True)
+            extra = torch.zeros_like(logits)
+            extra[rows] = (weights @ x)[rows]
+            return logits + extra
+
+        return network
+
+    def one(query: int, key: int) -> Tensor:
+        weights = torch.zeros(6, 6, dtype=torch.float64)
+        weights[query, key] = 1.0
+        return weights
+
+    everything = torch.ones(6, 6, dtype=torch.float64)
+    nothing = torch.zeros(6, 6, dtype=torch.float64)
+    return [
+        (from_weights(nothing), False, "a causal network"),
+        (from_weights(one(4, 1)), False, "a network that looks back twice"),
+        (from_weights(everything), True, "a network without a causal mask"),
+        (from_weights(everything.tril(1)), True, "a mask that is one position too wide"),
+        (from_weights(one(0, 5)), True, "a network whose first position sees the last token"),
+        (from_weights(one(2, 3)), True, "a network whose position 2 sees token 3"),
+        (from_weights(one(4, 5)), True, "a network whose position 4 sees token 5"),
+        (from_weights(one(0, 1)), True, "a network whose position 0 sees token 1"),
+        (from_weights(one(1, 3), slice(2, 3)), True, "a network that leaks in its third example"),
+    ]

@@ -10,7 +10,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import TOLERANCE, assert_all_close, draw, randomized, results, wrong_sizes
+from reference import (
+    TOLERANCE,
+    assert_all_close,
+    draw,
+    randomized,
+    results,
+    setting_name,
+    wrong_sizes,
+)
 from torch import nn
 
 from tutorial_lib.feed_forward import FeedForward
@@ -47,7 +55,7 @@ def test_the_feed_forward_equals_a_sequence_of_torchs_modules(activation, bias, 
     theirs.load_state_dict(module.state_dict())
     inputs = [draw(3, 5, 8)]
     largest = assert_all_close(results(module, inputs), results(theirs, inputs))
-    record_equality(module="FeedForward", mask=f"-; {activation}", largest=largest)
+    record_equality(module="FeedForward", mask=setting_name(activation, bias), largest=largest)
 
 
 @given(batch=st.integers(1, 3), length=st.integers(1, 5), seed=st.integers(0, 1000))

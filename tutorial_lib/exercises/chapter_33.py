@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -29,27 +28,23 @@ def masks_are_those_of_torch(masks_for: Callable) -> None:
         is_boolean = isinstance(mask, Tensor) and mask.dtype == torch.bool
         assert is_boolean, f"{name} must be a boolean tensor, got {_kind_of(mask)}"
     transformer, x, y = _torch_transformer(), _vectors(3, 4), _vectors(3, 5)
-    out = _run(transformer, x, y, masks)
-    assert out.isfinite().all(), "some query may attend to nothing: True must block"
+    out = transformer(x, y, **masks)
     other = torch.cat([y[:, :2], 1 - y[:, 2:].flip(-1)], dim=1)
-    later = _run(transformer, x, other, masks)
+    later = transformer(x, other, **masks)
     assert is_close(later[:, :2], out[:, :2]), "a target position sees a later one"
-    at_padding = (src == PAD)[..., None]
-    filled = torch.where(at_padding, x.flip(-1), x)
-    memory = {name: masks[name] for name in masks if name.startswith("memory")}
-    without = transformer.decoder(y, x, **memory)
-    reads = not is_close(transformer.decoder(y, filled, **memory), without)
-    assert not reads, "the cross-attention reads the source's padding"
-    moved = not is_close(_run(transformer, filled, y, masks), out)
-    assert not moved, "the encoder reads the source's padding"
     padding = src == PAD
+    filled = torch.where(padding[..., None], x.flip(-1), x)
+    memory = {name: mask for name, mask in masks.items() if name.startswith("memory")}
+    before, after = (transformer.decoder(y, source, **memory) for source in (x, filled))
+    assert is_close(before, after), "the cross-attention reads the source's padding"
+    moved = transformer(filled, y, **masks)
+    assert is_close(moved, out), "the encoder reads the source's padding"
     right = {
         "tgt_mask": torch.ones(5, 5, dtype=torch.bool).triu(1),
         "src_key_padding_mask": padding,
         "memory_key_padding_mask": padding,
     }
-    real = tgt != PAD
-    expected = _run(transformer, x, y, right)
+    real, expected = tgt != PAD, transformer(x, y, **right)
     assert is_close(out[real], expected[real]), "something is blocked that may be seen"
 
 
@@ -92,19 +87,19 @@ def leaks_are_found(sees_the_future: Callable) -> None:
 @check.exercise(4, hint="Bring both to the same width with padding, then compare row by row.")
 def exact_matches_are_counted(exact_match: Callable) -> None:
     """Compare with shares worked out by hand, at other widths too."""
-    targets = torch.tensor([[1, 5, 6, 7, 2, 0], [1, 4, 2, 0, 0, 0], [1, 3, 8, 2, 0, 0]])
-    for written, right, name in [
-        (targets, 1.0, "three right rows"),
-        (targets[1:, :4], 1 / 1, "right rows that are written narrower"),
-        (targets[:, :4], 2 / 3, "a row that is cut off before its end"),
-        ([[1, 5, 6, 7, 2, 0], [1, 4, 2, 0, 0, 0], [1, 8, 3, 2, 0, 0]], 2 / 3, "one wrong row"),
-        ([[1, 5, 6, 7, 2, 0], [1, 4, 4, 2, 0, 0], [1, 3, 8, 2, 0, 0]], 2 / 3, "a row too long"),
-        ([[1, 5, 6, 7, 2, 0, 0], [1, 4, 2, 0, 0, 0, 0]], 1.0, "right rows that are written wider"),
-        ([[1, 5, 6, 7, 2, 0, 0], [1, 4, 2, 0, 0, 0, 5]], 0.5, "a token behind the targets' width"),
+    rows = [[1, 5, 6, 7, 2, 0], [1, 4, 2, 0, 0, 0], [1, 3, 8, 2, 0, 0]]
+    narrow = [row[:4] for row in rows]
+    wide = [[*row, 0] for row in rows]
+    for written, targets, right, name in [
+        (rows, rows, 1.0, "three right rows"),
+        (narrow[1:], rows[1:], 1.0, "right rows that are written narrower"),
+        (narrow, rows, 2 / 3, "a row that is cut off before its end"),
+        (wide, rows, 1.0, "right rows that are written wider"),
+        ([*wide[:2], [*rows[2], 5]], rows, 2 / 3, "a token behind the width of the targets"),
+        ([*rows[:2], [1, 8, 3, 2, 0, 0]], rows, 2 / 3, "a row in the wrong order"),
+        ([*rows[:2], [1, 3, 8, 8, 2, 0]], rows, 2 / 3, "a row that is too long"),
     ]:
-        tokens = torch.as_tensor(written)
-        rows = targets[1:] if name.startswith("right rows that are written n") else targets
-        got = exact_match(tokens, rows[: len(tokens)], PAD)
+        got = exact_match(torch.tensor(written), torch.tensor(targets), PAD)
         assert isinstance(got, int | float | Tensor), f"a number is needed, got {got!r}"
         assert abs(float(got) - right) < 1e-6, (
             f"for {name} the share must be {right:.3f}, got {float(got):.3f}"
@@ -123,15 +118,8 @@ def _vectors(batch: int, length: int) -> Tensor:
 def _torch_transformer() -> nn.Transformer:
     with torch.random.fork_rng():
         torch.manual_seed(33)
-        return nn.Transformer(
-            8, 2, 1, 1, 16, dropout=0.0, batch_first=True, dtype=torch.float64
-        )  # in training mode: one path, also without gradients
-
-
-def _run(transformer: nn.Transformer, x: Tensor, y: Tensor, masks: dict[str, Tensor]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return transformer(x, y, **masks)
+        # In training mode, where PyTorch has one path only.
+        return nn.Transformer(8, 2, 1, 1, 16, dropout=0.0, batch_first=True, dtype=torch.float64)
 
 
 def _networks_that_leak_or_not() -> list[tuple[Network, bool, str]]:

@@ -1,0 +1,207 @@
+"""The checks of chapter 33 take the right answers, and name what is wrong with others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tutorial_lib.exercises.chapter_33 import check
+
+
+def _masks_for(src, tgt, pad_token, **changes):
+    padding = src == pad_token
+    later = torch.ones(tgt.shape[1], tgt.shape[1], dtype=torch.bool).triu(1)
+    masks = {
+        "tgt_mask": later,
+        "src_key_padding_mask": padding,
+        "memory_key_padding_mask": padding,
+    }
+    masks |= {name: change(masks.get(name)) for name, change in changes.items()}
+    return {name: mask for name, mask in masks.items() if mask is not None}
+
+
+def _masks_with_the_target_padding(src, tgt, pad_token):
+    return _masks_for(src, tgt, pad_token, tgt_key_padding_mask=lambda _: tgt == pad_token)
+
+
+def _padding_as_src_mask(src, tgt, pad_token):
+    masks = _masks_for(src, tgt, pad_token)
+    masks["src_mask"] = masks.pop("src_key_padding_mask")
+    return masks
+
+
+def _well_padded(tokens, pad_token):
+    real = tokens != pad_token
+    return real[:, 0] & ~(~real[:, :-1] & real[:, 1:]).any(dim=1)
+
+
+def _well_padded_by_counting(tokens, pad_token):
+    real = tokens != pad_token
+    lengths = real.sum(dim=1)
+    expected = torch.arange(tokens.shape[1]) < lengths[:, None]
+    return (real == expected).all(dim=1) & (lengths > 0)
+
+
+def _sees_the_future(network, src, tgt):
+    logits = network(src, tgt)
+    for position in range(1, tgt.shape[1]):
+        changed = tgt.clone()
+        changed[:, position] = (tgt[:, position] + 1) % 11
+        if not torch.allclose(network(src, changed)[:, :position], logits[:, :position]):
+            return True
+    return False
+
+
+def _sees_the_future_by_cutting(network, src, tgt):
+    logits = network(src, tgt)
+    for end in range(1, tgt.shape[1]):
+        later = tgt.clone()
+        later[:, end:] = (tgt[:, end:] + 3) % 11
+        if not torch.allclose(network(src, later)[:, :end], logits[:, :end]):
+            return True
+    return False
+
+
+def _exact_match(written, targets, pad_token):
+    width = max(written.shape[1], targets.shape[1])
+    written = F.pad(written, (0, width - written.shape[1]), value=pad_token)
+    targets = F.pad(targets, (0, width - targets.shape[1]), value=pad_token)
+    return (written == targets).all(dim=1).float().mean()
+
+
+def _exact_match_by_text(written, targets, pad_token):
+    def real(row):
+        return [token for token in row if token != pad_token]
+
+    pairs = list(zip(written.tolist(), targets.tolist(), strict=True))
+    return sum(real(ours) == real(right) for ours, right in pairs) / len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [
+        (1, _masks_for),
+        (1, _masks_with_the_target_padding),
+        (2, _well_padded),
+        (2, _well_padded_by_counting),
+        (3, _sees_the_future),
+        (3, _sees_the_future_by_cutting),
+        (4, _exact_match),
+        (4, _exact_match_by_text),
+    ],
+)
+def test_the_right_answer_passes(number, answer):
+    assert check.problem(number, answer) is None
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_the_stub_does_not_pass(number):
+    assert "None" in check.problem(number, lambda *args: None)
+
+
+def _changed(**changes):
+    return lambda *args: _masks_for(*args, **changes)
+
+
+def _only_the_last_token(network, src, tgt):
+    changed = tgt.clone()
+    changed[:, -1] = (tgt[:, -1] + 1) % 11
+    return not torch.allclose(network(src, changed)[:, :-1], network(src, tgt)[:, :-1])
+
+
+def _only_one_cut(network, src, tgt):
+    changed = torch.cat([tgt[:, :3], (tgt[:, 3:] + 1) % 11], dim=1)
+    return not torch.allclose(network(src, changed)[:, :3], network(src, tgt)[:, :3])
+
+
+def _only_the_first_example(network, src, tgt):
+    return _sees_the_future(lambda s, t: network(s, t)[:1], src, tgt)
+
+
+def _any_change_at_all(network, src, tgt):
+    changed = (tgt + 1) % 11
+    return not torch.allclose(network(src, changed), network(src, tgt))
+
+
+def _cropped(written, targets, pad_token):
+    width = min(written.shape[1], targets.shape[1])
+    return (written[:, :width] == targets[:, :width]).all(dim=1).float().mean()
+
+
+def _cropped_to_the_targets(written, targets, pad_token):
+    width = targets.shape[1]
+    written = F.pad(written, (0, width - written.shape[1]), value=pad_token)
+    return (written == targets).all(dim=1).float().mean()
+
+
+def _without_the_padding(written, targets, pad_token):
+    width = max(written.shape[1], targets.shape[1])
+    written = F.pad(written, (0, width - written.shape[1]), value=pad_token)
+    targets = F.pad(targets, (0, width - targets.shape[1]), value=pad_token)
+    return ((written == targets) | (targets == pad_token)).all(dim=1).float().mean()
+
+
+def _share_of_tokens(written, targets, pad_token):
+    width = max(written.shape[1], targets.shape[1])
+    written = F.pad(written, (0, width - written.shape[1]), value=pad_token)
+    targets = F.pad(targets, (0, width - targets.shape[1]), value=pad_token)
+    return (written == targets).float().mean()
+
+
+def _as_sets(written, targets, pad_token):
+    sort = [
+        F.pad(x, (0, 9 - x.shape[1]), value=pad_token).sort(dim=1).values
+        for x in (written, targets)
+    ]
+    return (sort[0] == sort[1]).all(dim=1).float().mean()
+
+
+WRONG = {
+    "no causal mask": (1, _changed(tgt_mask=lambda m: None), "sees a later one"),
+    "causal mask inverted": (1, _changed(tgt_mask=lambda m: ~m), "sees a later one"),
+    "causal mask of floats": (1, _changed(tgt_mask=lambda m: m.float()), "torch.float32"),
+    "a query does not see itself": (
+        1,
+        _changed(tgt_mask=lambda m: m | torch.eye(len(m), dtype=torch.bool)),
+        "something is blocked",
+    ),
+    "no memory mask": (1, _changed(memory_key_padding_mask=lambda m: None), "cross-attention"),
+    "no source mask": (1, _changed(src_key_padding_mask=lambda m: None), "the encoder reads"),
+    "padding inverted": (
+        1,
+        _changed(src_key_padding_mask=lambda m: ~m, memory_key_padding_mask=lambda m: ~m),
+        "reads the source's padding",
+    ),
+    "padding as src_mask": (1, _padding_as_src_mask, "RuntimeError"),
+    "a list": (1, lambda *args: list(_masks_for(*args).values()), "dictionary"),
+    "inverted": (2, lambda t, p: ~_well_padded(t, p), "a good row must be True"),
+    "only the last token": (2, lambda t, p: t[:, 0] != p, "between real tokens"),
+    "only neighbours": (
+        2,
+        lambda t, p: ~((t[:, :-1] == p) & (t[:, 1:] != p)).any(dim=1),
+        "padding only",
+    ),
+    "padding is always 0": (2, lambda t, p: _well_padded(t, 0), "pad_token=3"),
+    "no padding allowed": (2, lambda t, p: (t != p).all(dim=1), "padding at its end"),
+    "one answer for all": (2, lambda t, p: _well_padded(t, p).all(), "must have shape"),
+    "numbers": (2, lambda t, p: _well_padded(t, p).float(), "boolean"),
+    "always False": (3, lambda *args: False, "without a causal mask the answer must be True"),
+    "always True": (3, lambda *args: True, "a causal network the answer must be False"),
+    "only the last token changed": (3, _only_the_last_token, "position 2 sees token 3"),
+    "only one cut": (3, _only_one_cut, "position 4 sees token 5"),
+    "only the first example": (3, _only_the_first_example, "in its third example"),
+    "any change at all": (3, _any_change_at_all, "a causal network"),
+    "a tensor": (3, lambda *args: torch.tensor(_sees_the_future(*args)), "True or False"),
+    "both cropped": (4, _cropped, "cut off before its end"),
+    "only widened": (4, _cropped_to_the_targets, "behind the width"),
+    "padding not compared": (4, _without_the_padding, "behind the width"),
+    "tokens, not rows": (4, _share_of_tokens, "cut off before its end"),
+    "in any order": (4, _as_sets, "wrong order"),
+    "not widened": (4, lambda w, t, p: (w == t).all(dim=1).float().mean(), "RuntimeError"),
+}
+
+
+@pytest.mark.parametrize(("number", "answer", "says"), WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_told_what_is_wrong(number, answer, says):
+    assert says in check.problem(number, answer)

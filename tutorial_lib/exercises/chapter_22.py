@@ -1,0 +1,112 @@
+"""Checks for chapter 22, the decoder and generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from tutorial_lib.cache import KVCache
+from tutorial_lib.exercises.checker import Checker, is_close, require_shape
+from tutorial_lib.generation import greedy_search
+from tutorial_lib.language_model import TransformerLanguageModel
+
+check = Checker(22)
+
+PAD = 0
+
+
+@check.exercise(1, hint="The label at place i is token i + 1: is that one part of the question?")
+def only_the_answer_is_learned(answer_only: Callable) -> None:
+    """Compare with labels written by hand, for questions of several lengths."""
+    tokens = torch.tensor([[3, 4, 5, 6, 7, 8], [3, 4, 5, 6, 7, 8], [9, 3, 4, 5, 2, 0]])
+    lengths = torch.tensor([1, 4, 3])
+    right = torch.tensor([[4, 5, 6, 7, 8], [0, 0, 0, 7, 8], [0, 0, 5, 2, 0]])
+    given = tokens.clone()
+    answer = answer_only(given, lengths, PAD)
+    assert isinstance(answer, tuple) and len(answer) == 2, "inputs and labels must be returned"
+    inputs, labels = cast(tuple[Tensor, Tensor], answer)
+    require_shape(inputs, (3, 5), "inputs")
+    require_shape(labels, (3, 5), "labels")
+    assert given.equal(tokens), "tokens were changed: a slice shares its memory with them"
+    assert inputs.equal(tokens[:, :-1]), "inputs must be the tokens without the last, all of them"
+    for row, length in enumerate(lengths.tolist()):
+        assert labels[row].equal(right[row]), (
+            f"for tokens {tokens[row].tolist()} with a question of {length} the labels must be "
+            f"{right[row].tolist()}, got {labels[row].tolist()}"
+        )
+    unpadded = answer_only(tokens, lengths, 11)[1]
+    assert unpadded[1, 0] == 11, "the labels that do not count must be pad_token, whatever it is"
+
+
+@check.exercise(2, hint="shifted(tokens) gives each question and its answer; gather picks a score.")
+def scores_are_sums_of_log_probabilities(log_probability: Callable) -> None:
+    """Ask the model for one token at a time, behind prompts of two lengths."""
+    model = _CountingModel(seed=22)
+    tokens = torch.tensor([[1, 4, 3, 6, 5, 2], [1, 4, 3, 2, 0, 0], [1, 4, 3, 4, 2, 0]])
+    for length in (1, 3):
+        with torch.no_grad():
+            got = log_probability(model, tokens, length, PAD)
+            expected = [_score(model, row[row != PAD], length) for row in tokens]
+        require_shape(got, (3,), "the result")
+        for row, score, right in zip(tokens, got, expected, strict=True):
+            assert is_close(score, right), (
+                f"behind a prompt of {length}, tokens {row.tolist()} have the log-probability "
+                f"{right:.4f}, got {score:.4f}"
+            )
+
+
+@check.exercise(3, hint="The model's answer to the last token of the text is checked first.")
+def draft_is_checked_in_one_pass(accepted: Callable) -> None:
+    """Offer drafts that are right up to each token, and right again behind a wrong one."""
+    model = _CountingModel(seed=22)
+    tokens = torch.tensor([[1, 5, 4, 6]])
+    written = greedy_search(model, tokens, max_new_tokens=5, use_cache=False)[:, 4:]
+    for right in range(6):
+        draft = written.clone()
+        if right < 5:
+            draft[0, right] = (draft[0, right] + 1) % 7
+        model.calls = 0
+        with torch.no_grad():
+            got = accepted(model, tokens, draft)
+        assert isinstance(got, int), f"the answer must be an int, got {type(got).__name__}"
+        assert model.calls == 1, f"the model must be called once, it was called {model.calls} times"
+        assert got == right, (
+            f"greedy search writes {written[0].tolist()}: of the draft {draft[0].tolist()} "
+            f"{right} must be accepted, got {got}"
+        )
+
+
+class _CountingModel:
+    """A language model with sharp opinions, which counts how often it is asked."""
+
+    training = False
+
+    def __init__(self, *, seed: int) -> None:
+        self.calls = 0
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = TransformerLanguageModel(
+                vocab_size=7, embed_dim=8, num_heads=2, num_layers=1, tie_weights=False
+            )
+            for parameter in model.parameters():
+                if parameter.ndim == 2:
+                    torch.nn.init.normal_(parameter)
+        self.model = model.double().eval()
+
+    def __call__(self, tokens: Tensor, *, cache: KVCache | None = None) -> Tensor:
+        self.calls += 1
+        return self.model(tokens, cache=cache)
+
+    def make_cache(self, batch_size: int, capacity: int) -> KVCache:
+        return self.model.make_cache(batch_size, capacity)
+
+
+def _score(model: _CountingModel, tokens: Tensor, prompt_length: int) -> Tensor:
+    steps = [
+        model(tokens[None, :end]).log_softmax(dim=-1)[0, -1, tokens[end]]
+        for end in range(prompt_length, len(tokens))
+    ]
+    return torch.stack(steps).sum()

@@ -104,10 +104,10 @@ def install_code(repository: str) -> str:
         'if importlib.util.find_spec("tutorial_lib") is None:',
     ]
     if repository:
-        lines.append(f'    %pip install --quiet "tutorial_lib[figures] @ git+{repository}"')
+        lines.append(f'    %pip install --quiet "tutorial_lib[chapters] @ git+{repository}"')
     else:
         lines.append(
-            '    raise ModuleNotFoundError("run `pip install .[figures]` in the book\'s folder")'
+            '    raise ModuleNotFoundError("run `pip install .[chapters]` in the book\'s folder")'
         )
     return "\n".join(lines)
 

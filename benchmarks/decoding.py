@@ -32,7 +32,7 @@ Decode = Callable[[int], object]
 
 def main() -> None:
     """Print tokens per CPU second, and ratios of ours to the others."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Tokens per CPU second, decoded three ways")
     parser.add_argument("--length", type=int, default=1024, help="tokens to write")
     parser.add_argument("--rounds", type=int, default=3, help="turns of the cached decoders")
     options = parser.parse_args()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -44,7 +44,8 @@ def flops(call: Callable[[], Any]) -> int:
 def saved_bytes(call: Callable[[], Any], *, besides: Iterable[Tensor] = ()) -> int:
     """Count the bytes that a call keeps for its backward pass.
 
-    Tensors that share their memory are counted once.
+    Tensors that share their memory are counted once. All that is put away counts, also where the
+    call drops the result.
 
     Args:
         call: What is to be counted; called once, with gradients recorded.
@@ -56,15 +57,16 @@ def saved_bytes(call: Callable[[], Any], *, besides: Iterable[Tensor] = ()) -> i
     Taught in :doc:`/notebooks/23_what_attention_costs`.
     """
     there = {tensor.untyped_storage().data_ptr() for tensor in besides}
-    kept: dict[int, Tensor] = {}  # holding the tensors keeps their addresses from being reused
+    kept: dict[int, UntypedStorage] = {}  # holding the memory keeps its address from being reused
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor
-        return tensor
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage
+        return tensor.detach()  # an output that its own graph keeps would never be freed
 
     with torch.enable_grad(), saved_tensors_hooks(keep, lambda tensor: tensor):
         call()
-    return sum(kept[at].untyped_storage().nbytes() for at in kept.keys() - there)
+    return sum(kept[at].nbytes() for at in kept.keys() - there)
 
 
 def products_in_a_row(output: Tensor) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -13,16 +13,29 @@ from tutorial_lib.left_padding import require_left_padding
 from tutorial_lib.validation import kind_of, require_positive
 
 
+@runtime_checkable
 class NextTokenModel(Protocol):
-    """What can be decoded from: logits ``(batch, length, vocab_size)``, and a cache that fits.
+    """What can be decoded from: logits ``(batch, length, vocab_size)`` for tokens.
+
+    ``left_padding`` is passed only where there is some, and ``cache`` only to a
+    :class:`CachedModel`.
+    """
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Score the next token at every position."""
+        ...
+
+
+@runtime_checkable
+class CachedModel(Protocol):
+    """What can be decoded from with a cache.
 
     :class:`tutorial_lib.language_model.TransformerLanguageModel` is one, and so is what
-    :meth:`tutorial_lib.seq2seq.Seq2SeqTransformer.given` returns. ``left_padding`` is passed only
-    where there is some, and ``make_cache`` is not called where ``use_cache`` is false.
+    :meth:`tutorial_lib.seq2seq.Seq2SeqTransformer.given` returns.
     """
 
     def __call__(self, tokens: Tensor, *, cache: KVCache | None = None) -> Tensor:
-        """Score the next token at every position."""
+        """Score the next token at every position of the tokens that the cache has not seen."""
         ...
 
     def make_cache(self, batch_size: int, capacity: int) -> KVCache:
@@ -39,6 +52,9 @@ class Follower:
         capacity: Most tokens that a sequence is fed.
         left_padding: Number of padding tokens at the left of each sequence, or ``None``.
         use_cache: Whether to keep keys and values between the calls.
+
+    Raises:
+        TypeError: If a cache is wanted and the model makes none.
     """
 
     def __init__(
@@ -55,7 +71,14 @@ class Follower:
         self.padding: dict[str, Any] = {}
         if left_padding is not None:
             self.padding = {"left_padding": left_padding}
-        self.cache = model.make_cache(batch_size, capacity, **self.padding) if use_cache else None
+        self.cache = None
+        if use_cache:
+            if not isinstance(model, CachedModel):
+                raise TypeError(
+                    f"model must have make_cache to be decoded with a cache, which "
+                    f"{type(model).__name__} has not: pass use_cache=False"
+                )
+            self.cache = model.make_cache(batch_size, capacity, **self.padding)
 
     def __call__(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch vocab_size"]:
         """Score what follows the sequences so far.
@@ -68,7 +91,8 @@ class Follower:
         """
         if self.cache is None:
             return self.model(tokens, **self.padding)[:, -1]
-        return self.model(tokens[:, self.cache.length :], cache=self.cache)[:, -1]
+        model = cast(CachedModel, self.model)
+        return model(tokens[:, self.cache.length :], cache=self.cache)[:, -1]
 
     def reorder(self, rows: Int[Tensor, " batch"]) -> None:
         """Let row i go on from what row ``rows[i]`` has seen.

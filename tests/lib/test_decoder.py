@@ -233,6 +233,14 @@ def test_future_tokens_do_not_change_earlier_outputs(length, norm_first, relativ
         torch.testing.assert_close(other[:, :, :now], one[:, :, :now], **TOLERANCE)
 
 
+@pytest.mark.parametrize("relative", [None, "rotary", "alibi"])
+def test_the_order_of_the_tokens_matters_to_every_layer_with_relative_positions_only(relative):
+    decoder, (x, memory) = make_decoder(relative_positions=relative), DECODER_INPUTS
+    for layer in decoder.layers:
+        rolled = layer(x.roll(1, dims=1), memory), layer(x, memory).roll(1, dims=1)
+        assert torch.allclose(*rolled, **TOLERANCE) == (relative is None)
+
+
 @given(batch=st.integers(2, 4), norm_first=st.booleans(), seed=st.integers(0, 1000))
 def test_examples_do_not_mix(batch, norm_first, seed):
     decoder = make_decoder(norm_first=norm_first)

@@ -111,6 +111,13 @@ def test_only_dropout_tells_training_from_evaluation(positions):
     assert not torch.allclose(dropping.train()(tokens), still(tokens), atol=1e-3)
 
 
+def test_the_embedded_tokens_are_dropped_as_well():
+    model, tokens = make(), draw(2, 5)
+    expected = model(tokens)
+    model.train().dropout.p = 0.5  # the decoder's own stay at 0
+    assert not torch.allclose(model(tokens), expected, atol=1e-3)
+
+
 def test_gpt2_small_has_124439808_parameters():
     with torch.device("meta"):  # sizes only, no memory
         model = TransformerLanguageModel(
@@ -368,6 +375,21 @@ def test_tokens_that_do_not_fit_are_refused(tokens, error, says):
     for positions in POSITIONS:
         with pytest.raises(error, match=says):
             make(positions=positions)(tokens)
+
+
+@pytest.mark.xfail(strict=True, reason="the tokens' shape is read before it is checked")
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("tokens", "error", "says"),
+    [
+        (torch.zeros(3).long(), ValueError, r"tokens must have shape .* got \(3,\)"),
+        ([[0, 1]], TypeError, "tokens must be a tensor of integers, got list"),
+        (torch.zeros(1, 2).bool(), TypeError, r"tokens must be .* integers, got torch\.bool"),
+    ],
+)
+def test_what_is_no_batch_of_tokens_is_refused(tokens, error, says):
+    with pytest.raises(error, match=says):
+        make()(tokens)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from hypothesis import given
@@ -61,9 +64,26 @@ def test_gradients_are_recorded_also_where_they_are_switched_off():
     assert saved_bytes(lambda: torch.zeros(3).exp()) == 0
 
 
-def test_intermediate_tensors_do_not_hide_one_another():
+def test_tensors_that_were_dropped_do_not_hide_later_ones_at_their_address():
     x = torch.zeros(1000, requires_grad=True)
-    assert saved_bytes(lambda: [(x + i).exp() for i in range(20)] and None) == 20 * 4000
+
+    def call():
+        for i in range(20):
+            (x + i).sin()
+
+    assert saved_bytes(call) == 20 * 4000
+
+
+def test_nothing_is_kept_once_it_is_counted():
+    x, outputs = torch.zeros(3, requires_grad=True), []
+
+    def call():
+        output = x.exp()  # its gradient needs the output itself
+        outputs.append(weakref.ref(output))
+
+    saved_bytes(call)
+    gc.collect()
+    assert outputs[0]() is None
 
 
 @given(heads=st.sampled_from([1, 2, 4]), n=st.integers(1, 20))

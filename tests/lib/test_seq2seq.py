@@ -397,6 +397,27 @@ def test_rows_that_are_no_multiple_of_the_sources_are_refused():
         make().attention_maps(draw(2, 3), draw(3, 4))
 
 
+@pytest.mark.xfail(strict=True, reason="forward takes the rows for beams")
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_source_and_a_target_batch_that_differ_are_refused():
+    with pytest.raises(ValueError, match=r"tgt must have batch 2 like src, got 4"):
+        make()(draw(2, 3), draw(4, 3))
+
+
+@pytest.mark.xfail(strict=True, reason="the tokens' shape is read before it is checked")
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("tokens", "error", "says"),
+    [
+        (draw(2), ValueError, r"tokens must have shape .* got \(2,\)"),
+        ([[1, 2], [3, 4]], TypeError, "tokens must be a tensor of integers, got list"),
+    ],
+)
+def test_what_is_no_batch_of_target_tokens_is_refused(tokens, error, says):
+    with pytest.raises(error, match=says):
+        make().given(draw(2, 3))(tokens)
+
+
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_a_cache_that_does_not_fit_is_refused():
     target, tgt = make().given(draw(2, 3)), draw(2, 4)

@@ -84,28 +84,6 @@ def leaks_are_found(sees_the_future: Callable) -> None:
         assert got == leaks, f"for {name} the answer must be {leaks}, got {got}"
 
 
-@check.exercise(4, hint="Bring both to the same width with padding, then compare row by row.")
-def exact_matches_are_counted(exact_match: Callable) -> None:
-    """Compare with shares worked out by hand, at other widths too."""
-    rows = [[1, 5, 6, 7, 2, 0], [1, 4, 2, 0, 0, 0], [1, 3, 8, 2, 0, 0]]
-    narrow = [row[:4] for row in rows]
-    wide = [[*row, 0] for row in rows]
-    for written, targets, right, name in [
-        (rows, rows, 1.0, "three right rows"),
-        (narrow[1:], rows[1:], 1.0, "right rows that are written narrower"),
-        (narrow, rows, 2 / 3, "a row that is cut off before its end"),
-        (wide, rows, 1.0, "right rows that are written wider"),
-        ([*wide[:2], [*rows[2], 5]], rows, 2 / 3, "a token behind the width of the targets"),
-        ([*rows[:2], [1, 8, 3, 2, 0, 0]], rows, 2 / 3, "a row in the wrong order"),
-        ([*rows[:2], [1, 3, 8, 8, 2, 0]], rows, 2 / 3, "a row that is too long"),
-    ]:
-        got = exact_match(torch.tensor(written), torch.tensor(targets), PAD)
-        assert isinstance(got, int | float | Tensor), f"a number is needed, got {got!r}"
-        assert abs(float(got) - right) < 1e-6, (
-            f"for {name} the share must be {right:.3f}, got {float(got):.3f}"
-        )
-
-
 def _kind_of(mask: object) -> str:
     return str(mask.dtype) if isinstance(mask, Tensor) else type(mask).__name__
 

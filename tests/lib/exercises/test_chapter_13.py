@@ -37,6 +37,11 @@ def _padding_leaks(model, x, lengths, *, filler=None, everywhere=False, sequence
     return not difference[sequences][kept[sequences]].lt(1e-6).all().item()
 
 
+def _padding_leaks_one_by_one(model, x, lengths):
+    pairs = zip(x.split(1), lengths.split(1), strict=True)
+    return any(_padding_leaks(model, row, length) for row, length in pairs)
+
+
 def _padding_leaks_by_gradient(model, x, lengths):
     leaf, real = x.clone().requires_grad_(), _real(x, lengths)
     output = model(leaf, lengths)
@@ -50,7 +55,9 @@ def _padding_leaks_by_gradient(model, x, lengths):
         (1, _packed_mask),
         (2, _to_bias),
         (2, _to_bias_by_where),
+        (2, lambda mask, dtype: mask.to(dtype).log()),
         (3, _padding_leaks),
+        (3, _padding_leaks_one_by_one),
         (3, _padding_leaks_by_gradient),
     ],
 )
@@ -72,6 +79,12 @@ def _changes_x(model, x, lengths):
     real = _real(x, lengths)
     x[~real] = 1.0
     return not torch.allclose(model(x, lengths)[real], before[real])
+
+
+def _only_the_last_column(model, x, lengths):
+    changed, real = x.clone(), _real(x, lengths)
+    changed[:, -1] = torch.where(real[:, -1:], x[:, -1], 5.0)
+    return not torch.allclose(model(changed, lengths)[real], model(x, lengths)[real])
 
 
 def _finite_bias(number):
@@ -111,6 +124,11 @@ WRONG = {
         3,
         lambda *a: _padding_leaks(*a, sequences=slice(2)),
         "missing for the last sequence",
+    ),
+    "only the last column": (
+        3,
+        _only_the_last_column,
+        "right neighbour too the answer must be True",
     ),
     "x is changed": (3, _changes_x, "work on a copy"),
     "a tensor": (3, lambda model, x, n: torch.tensor(True), "True or False"),

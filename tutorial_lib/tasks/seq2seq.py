@@ -134,14 +134,15 @@ class Seq2SeqTask(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a training batch."""
-        loss, _, _ = self._evaluate(batch, label_smoothing=self.label_smoothing)
+        loss, _ = self._loss_and_accuracy(batch, label_smoothing=self.label_smoothing)
         self.log("train_loss", loss)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of a validation batch."""
-        loss, accuracy, count = self._evaluate(batch)
+        loss, accuracy = self._loss_and_accuracy(batch)
         # Weighted by the tokens that count: batches hold more or less padding.
+        count = int((shifted(batch[1])[1] != self.pad_token).sum())
         self.log_dict({"val_loss": loss, "val_accuracy": accuracy}, batch_size=count)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -168,9 +169,9 @@ class Seq2SeqTask(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _evaluate(
+    def _loss_and_accuracy(
         self, batch: Batch, *, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, Tensor, int]:
+    ) -> tuple[Tensor, Tensor]:
         src, tgt = batch
         tgt_in, labels = shifted(tgt)
         logits = self(src, tgt_in)
@@ -178,5 +179,4 @@ class Seq2SeqTask(pl.LightningModule):
             logits, labels, pad_token=self.pad_token, label_smoothing=label_smoothing
         )
         counts = labels != self.pad_token
-        accuracy = (logits.argmax(dim=-1) == labels)[counts].float().mean()
-        return loss, accuracy, int(counts.sum())
+        return loss, (logits.argmax(dim=-1) == labels)[counts].float().mean()

@@ -58,6 +58,16 @@ def test_without_a_cache_all_tokens_are_fed_and_none_is_made():
     assert model.made == []
 
 
+def test_a_model_that_makes_no_cache_is_told_so():
+    def model(tokens):
+        return torch.eye(10).roll(1, dims=1)[tokens]
+
+    follow = Follower(model, 2, 7, None, use_cache=False)
+    assert follow(PROMPT).argmax(dim=-1).tolist() == [3, 5]
+    with pytest.raises(TypeError, match="function has not: pass use_cache=False"):
+        Follower(model, 2, 7, None, use_cache=True)
+
+
 def test_left_padding_is_told_once_to_a_cache_and_at_every_call_without():
     padding = torch.tensor([0, 1])
     cached, whole = Diary(), Diary()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import TOLERANCE, randomized
 
@@ -22,6 +22,8 @@ SIZES: dict[str, Any] = {
     "num_layers": 2,
     "max_len": 12,
 }
+
+few_examples = settings(max_examples=10)  # each is up to ten forward passes
 
 
 def draw(*shape: int, vocab_size: int = 9, seed: int = 0) -> torch.Tensor:
@@ -140,6 +142,7 @@ def test_the_state_dict_goes_round():
 # ---- padding and order --------------------------------------------------------------------------
 
 
+@few_examples
 @given(
     lengths=st.lists(st.integers(1, 6), min_size=1, max_size=3),
     more=st.integers(0, 4),
@@ -156,6 +159,7 @@ def test_padding_of_the_source_changes_nothing(lengths, more, seed):
         )
 
 
+@few_examples
 @given(
     lengths=st.lists(st.integers(1, 6), min_size=1, max_size=3),
     more=st.integers(0, 4),
@@ -203,6 +207,7 @@ def test_a_source_is_encoded_once_for_any_number_of_targets():
         calls.number = 1
 
 
+@few_examples
 @given(sources=st.integers(1, 3), beams=st.integers(1, 3), seed=st.integers(0, 1000))
 def test_several_rows_a_source_equal_each_row_on_its_own(sources, beams, seed):
     model = make(seed=seed)
@@ -233,6 +238,7 @@ def in_pieces(target, tgt, sizes, capacity=None):
     return torch.cat([target(piece, cache=cache) for piece in tgt.split(sizes, dim=1)], dim=1)
 
 
+@few_examples
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     sources=st.integers(1, 3),
@@ -246,8 +252,8 @@ def test_the_cache_changes_no_logits_however_the_target_is_cut(sizes, sources, b
 
 
 def test_token_by_token_the_cached_logits_are_those_of_the_whole():
-    for settings in ({}, {"norm_first": True, "activation": "gelu"}, {"tgt_vocab_size": 9}):
-        model, tgt = make(**settings), draw(2, 12)
+    for other in ({}, {"norm_first": True, "activation": "gelu"}, {"tgt_vocab_size": 9}):
+        model, tgt = make(**other), draw(2, 12)
         cached = in_pieces(model.given(padded([draw(5), draw(3)], 5)), tgt, 1, capacity=20)
         expected = model(padded([draw(5), draw(3)], 5), tgt)
         torch.testing.assert_close(cached, expected, **TOLERANCE)

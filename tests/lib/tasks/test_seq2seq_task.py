@@ -215,7 +215,6 @@ def test_validation_logs_the_numbers_of_all_sequences(trained, tmp_path):
     assert metrics["val_accuracy"] == pytest.approx(float(accuracy), abs=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="a batch is weighted by its rows, not by its tokens")
 def test_every_token_counts_the_same_in_batches_of_short_and_long_targets(tmp_path):
     # What the machine forgets is the end of the long sequences.
     data = make_data(min_length=1, val_size=20, batch_size=3)

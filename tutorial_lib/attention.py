@@ -122,8 +122,8 @@ class MultiheadAttention(nn.Module):
         bias: Whether the four projections have a bias.
         dropout: Probability of dropping an attention weight while training.
         relative_positions: How a score depends on the distance of query and key: "rotary" turns
-            both by their positions, "alibi" lowers the score of far keys; not at all when left
-            out. For self-attention.
+            both by their positions (up to 4096), "alibi" lowers the score of far keys; not at
+            all when left out. For self-attention.
 
     Raises:
         TypeError: If a size is not an integer, or ``dropout`` not a number.

@@ -41,7 +41,7 @@ class TokenCache:
         Raises:
             RuntimeError: If the new ones carry gradients.
             TypeError: If they have another float type.
-            ValueError: If their batch differs, or there is not enough room.
+            ValueError: If their batch or heads differ, or there is not enough room.
         """
         key, value = project()
         if key.requires_grad or value.requires_grad:
@@ -50,6 +50,11 @@ class TokenCache:
             raise TypeError(f"cache must be of {key.dtype} like the keys, got {self.keys.dtype}")
         if len(key) != len(self.keys):
             raise ValueError(f"cache must have batch {len(key)} like x, got {len(self.keys)}")
+        if key.shape[1::2] != self.keys.shape[1::2]:
+            raise ValueError(
+                f"cache must have {key.shape[1]} heads of width {key.shape[3]} like the keys, "
+                f"got {self.keys.shape[1]} of {self.keys.shape[3]}"
+            )
         end = self.start + key.shape[2]
         if end > self.keys.shape[2]:
             raise ValueError(

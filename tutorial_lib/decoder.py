@@ -82,6 +82,7 @@ class TransformerDecoder(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(num_layers=num_layers)
+        self.embed_dim, self.num_heads = embed_dim, num_heads
         self.layers = nn.ModuleList(
             TransformerDecoderLayer(
                 embed_dim=embed_dim,
@@ -168,13 +169,12 @@ class TransformerDecoder(nn.Module):
             TypeError: If a size is not an integer, or ``left_padding`` no tensor of integers.
             ValueError: If a size is below 1, or ``left_padding`` does not fit.
         """
-        attention = cast(TransformerDecoderLayer, self.layers[0]).self_attn
-        weight = attention.k_proj.weight
+        weight = next(self.parameters())
         return KVCache(
             num_layers=len(self.layers),
             batch_size=batch_size,
-            num_heads=attention.num_heads,
-            head_dim=attention.embed_dim // attention.num_heads,
+            num_heads=self.num_heads,
+            head_dim=self.embed_dim // self.num_heads,
             capacity=capacity,
             left_padding=left_padding,
             dtype=weight.dtype,

@@ -52,7 +52,7 @@ class TokenEmbedding(nn.Module):
             TypeError: If ``tokens`` is not a tensor of integers.
             ValueError: If it has not two axes, or a number is out of range.
         """
-        _require_tokens(tokens)
+        require_tokens(tokens, name="tokens")
         vocab_size, embed_dim = self.table.weight.shape
         try:
             return math.sqrt(embed_dim) * self.table(tokens)
@@ -78,8 +78,18 @@ class TokenEmbedding(nn.Module):
         return F.linear(x, self.table.weight)
 
 
-def _require_tokens(tokens: Tensor) -> None:
+def require_tokens(tokens: Tensor, *, name: str) -> None:
+    """Raise unless a tensor has the type and the axes of token numbers, ``(batch, length)``.
+
+    Args:
+        tokens: The tensor to check.
+        name: What the caller calls it.
+
+    Raises:
+        TypeError: If it is not a tensor of int64 or int32.
+        ValueError: If it has not two axes, or no row.
+    """
     if not isinstance(tokens, Tensor) or tokens.dtype not in (torch.int64, torch.int32):
-        raise TypeError(f"tokens must be a tensor of integers, got {kind_of(tokens)}")
-    if tokens.ndim != 2:
-        raise ValueError(f"tokens must have shape (batch, length), got {tuple(tokens.shape)}")
+        raise TypeError(f"{name} must be a tensor of integers, got {kind_of(tokens)}")
+    if tokens.ndim != 2 or not len(tokens):
+        raise ValueError(f"{name} must have shape (batch, length), got {tuple(tokens.shape)}")

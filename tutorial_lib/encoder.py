@@ -62,6 +62,7 @@ class TransformerEncoder(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(num_layers=num_layers)
+        self.embed_dim, self.num_heads = embed_dim, num_heads
         self.layers = nn.ModuleList(
             TransformerEncoderLayer(
                 embed_dim=embed_dim,

@@ -11,7 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tutorial_lib.next_token import Follower, NextTokenModel, require_prompt, with_room
-from tutorial_lib.validation import require_above_zero, require_floats, require_positive
+from tutorial_lib.validation import (
+    require_above_zero,
+    require_at_least_zero,
+    require_floats,
+    require_positive,
+)
 
 OnStep = Callable[[int, int], None]
 
@@ -175,9 +180,9 @@ def filter_logits(
     if top_k is not None:
         least = logits.topk(min(top_k, logits.shape[-1]), dim=-1).values[..., -1:]
         logits = logits.masked_fill(logits < least, -math.inf)
-    if top_p is not None:
+    if top_p is not None and top_p < 1:
         ordered, order = logits.sort(dim=-1, descending=True, stable=True)
-        probability = ordered.softmax(dim=-1)
+        probability = ordered.double().softmax(dim=-1)  # a sum of many small numbers
         before = probability.cumsum(dim=-1) - probability  # held by the more probable tokens
         cut = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= top_p)
         logits = logits.masked_fill(cut, -math.inf)
@@ -231,9 +236,8 @@ def beam_search(
     Source: Wu et al. (2016), section 7. Taught in :doc:`/notebooks/22_decoder_and_generation`.
     """
     require_positive(num_beams=num_beams)
-    if length_penalty:
-        require_above_zero(length_penalty=length_penalty)
-    require_prompt(model, prompt, max_new_tokens, left_padding)
+    require_at_least_zero(length_penalty=length_penalty)
+    require_prompt(model, prompt, max_new_tokens, left_padding, stop_token, pad_token)
     batch, given = prompt.shape
     tokens = with_room(prompt, max_new_tokens, stop_token, pad_token).repeat_interleave(
         num_beams, 0
@@ -286,7 +290,7 @@ def _write(
     use_cache: bool,
     on_step: OnStep | None,
 ) -> Tensor:
-    require_prompt(model, prompt, max_new_tokens, left_padding)
+    require_prompt(model, prompt, max_new_tokens, left_padding, stop_token, pad_token)
     batch, given = prompt.shape
     tokens = with_room(prompt, max_new_tokens, stop_token, pad_token)
     follow = Follower(model, batch, tokens.shape[1] - 1, left_padding, use_cache=use_cache)

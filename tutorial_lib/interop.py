@@ -59,8 +59,7 @@ def from_torch(module: nn.Module) -> nn.Module:
 @from_torch.register
 def _(module: nn.MultiheadAttention) -> MultiheadAttention:
     _require_exactly(nn.MultiheadAttention, module=module)
-    if module.bias_k is not None or module.add_zero_attn:
-        raise ValueError("module must have add_bias_kv=False and add_zero_attn=False")
+    _require_plain(module, name="module")
     twin = MultiheadAttention(
         module.embed_dim,
         module.num_heads,
@@ -109,19 +108,31 @@ def _(module: nn.Transformer) -> Transformer:
     _require_exactly(nn.Transformer, module=module)
     encoder = _stack_twin(module.encoder, TransformerEncoder, name="module.encoder")
     decoder = _stack_twin(module.decoder, TransformerDecoder, name="module.decoder")
-    settings = _layer_settings(module.encoder.layers[0], name="module.encoder.layers[0]")
+    settings, others = (
+        _layer_settings(s.layers[0], name="") for s in (module.encoder, module.decoder)
+    )
+    if others["embed_dim"] != settings["embed_dim"]:
+        raise ValueError(
+            f"module.decoder must have embed_dim={settings['embed_dim']} like module.encoder, "
+            f"got {others['embed_dim']}"
+        )
     twin = Transformer(
         num_encoder_layers=len(encoder.layers), num_decoder_layers=len(decoder.layers), **settings
     )
-    # Each stack keeps the settings it came with, which may differ from the other's.
+    twin.training = module.training
+    # Each stack keeps the settings and the mode it came with, which may differ from the other's.
     twin.encoder, twin.decoder = encoder, decoder
-    return twin.train(module.training)
+    return twin
 
 
 def _stack_twin(module: nn.Module, kind: type[Stack], *, name: str) -> Stack:
-    theirs = nn.TransformerEncoder if kind is TransformerEncoder else nn.TransformerDecoder
+    is_encoder = kind is TransformerEncoder
+    theirs = nn.TransformerEncoder if is_encoder else nn.TransformerDecoder
+    layer_kind = nn.TransformerEncoderLayer if is_encoder else nn.TransformerDecoderLayer
     _require_exactly(theirs, **{name: module})
     assert isinstance(module, TorchStack)  # for the type checker
+    for index, layer in enumerate(module.layers):
+        _require_exactly(layer_kind, **{f"{name}.layers[{index}]": layer})
     settings = [
         _layer_settings(layer, name=f"{name}.layers[{index}]")
         for index, layer in enumerate(module.layers)
@@ -172,27 +183,51 @@ def _layer_settings(layer: nn.Module, *, name: str) -> dict[str, Any]:
         nn.Dropout: dropouts,
     }.items():
         _require_exactly(part_kind, **{f"{name}.{part}": getattr(layer, part) for part in parts})
-    for part in norms[1:]:
-        eps = getattr(layer, part).eps
-        if eps != layer.norm1.eps:
-            raise ValueError(f"{name}.{part} must have eps={layer.norm1.eps} like norm1, got {eps}")
-    for part in (*dropouts[1:], *attentions):
-        dropout = getattr(layer, part)
-        dropout = dropout.p if isinstance(dropout, nn.Dropout) else dropout.dropout
-        if dropout != layer.dropout.p:
-            raise ValueError(
-                f"{name}.{part} must drop with p={layer.dropout.p} like dropout, got {dropout}"
-            )
+    for part in attentions:
+        _require_plain(getattr(layer, part), name=f"{name}.{part}")
+        for size, wanted in {
+            "num_heads": layer.self_attn.num_heads,
+            "kdim": layer.self_attn.embed_dim,
+            "vdim": layer.self_attn.embed_dim,
+            "dropout": layer.dropout.p,
+        }.items():
+            _require_setting(layer, part, size, wanted, name=name)
+    for part in norms:
+        _require_setting(layer, part, "eps", layer.norm1.eps, name=name)
+        _require_setting(layer, part, "elementwise_affine", True, name=name)
+    for part in dropouts:
+        _require_setting(layer, part, "p", layer.dropout.p, name=name)
+    has_bias = layer.linear1.bias is not None
+    for part in _parts_of(layer):
+        found = getattr(layer, part)
+        bias = found.in_proj_bias if isinstance(found, nn.MultiheadAttention) else found.bias
+        if (bias is not None) != has_bias:
+            raise ValueError(f"{name}.{part} must have bias={has_bias} like linear1")
     return {
         "embed_dim": layer.self_attn.embed_dim,
         "num_heads": layer.self_attn.num_heads,
         "dim_feedforward": layer.linear1.out_features,
         "dropout": layer.dropout.p,
         "norm_first": layer.norm_first,
-        "activation": _activation_name(layer.activation),
+        "activation": _activation_name(layer.activation, name=name),
         "layer_norm_eps": layer.norm1.eps,
-        "bias": layer.linear1.bias is not None,
+        "bias": has_bias,
     }
+
+
+def _require_setting(
+    layer: nn.Module, part: str, setting: str, wanted: object, *, name: str
+) -> None:
+    got = getattr(getattr(layer, part), setting)
+    if got != wanted:
+        raise ValueError(
+            f"{name}.{part} must have {setting}={wanted} like the layer's other parts, got {got}"
+        )
+
+
+def _require_plain(attention: nn.MultiheadAttention, *, name: str) -> None:
+    if attention.bias_k is not None or attention.add_zero_attn:
+        raise ValueError(f"{name} must have add_bias_kv=False and add_zero_attn=False")
 
 
 def _require_alike(settings: list[dict[str, Any]], *, name: str) -> None:
@@ -213,15 +248,15 @@ def _require_exactly(kind: type[nn.Module], **modules: nn.Module) -> None:
             raise ValueError(f"{name} must be exactly nn.{kind.__name__}, got {type(module)}")
 
 
-def _activation_name(activation: object) -> Activation:
-    for name, function in ACTIVATIONS.items():
+def _activation_name(activation: object, *, name: str) -> Activation:
+    for known, function in ACTIVATIONS.items():
         if activation is function:
-            return name
+            return known
     if isinstance(activation, nn.ReLU):
         return "relu"
     if isinstance(activation, nn.GELU) and activation.approximate == "none":
         return "gelu"
-    raise ValueError(f"module.activation must be relu or gelu, got {activation!r}")
+    raise ValueError(f"{name}.activation must be relu or gelu, got {activation!r}")
 
 
 def _filled(twin: Twin, state: dict[str, Tensor], *, like: nn.Module) -> Twin:

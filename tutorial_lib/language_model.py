@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from tutorial_lib.cache import KVCache
 from tutorial_lib.decoder import TransformerDecoder
-from tutorial_lib.embedding import TokenEmbedding
+from tutorial_lib.embedding import TokenEmbedding, require_tokens
 from tutorial_lib.feed_forward import Activation
 from tutorial_lib.left_padding import require_left_padding, token_positions
 from tutorial_lib.masks import padding_mask
 from tutorial_lib.positions import LearnedPositionalEmbedding, SinusoidalPositionalEncoding
-from tutorial_lib.validation import require_positive
+from tutorial_lib.validation import require_positive, require_probability
 
 Positions = Literal["learned", "sinusoidal", "rotary", "alibi"]
 
@@ -34,7 +34,8 @@ class TransformerLanguageModel(nn.Module):
         num_heads: Number of attention heads; divides ``embed_dim``.
         num_layers: Number of decoder layers.
         dim_feedforward: Width inside the feed-forward; four times ``embed_dim`` when left out.
-        max_len: Longest sequence that learned and sinusoidal positions have a code for.
+        max_len: Longest sequence that learned and sinusoidal positions have a code for. Rotary
+            ones end at 4096, ALiBi nowhere.
         positions: "learned", "sinusoidal", "rotary" or "alibi".
         dropout: Probability of dropping while training.
         norm_first: Pre-norm if true, the paper's post-norm if false.
@@ -68,6 +69,7 @@ class TransformerLanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(embed_dim=embed_dim, max_len=max_len)
+        require_probability(dropout=dropout)
         self.embedding = TokenEmbedding(vocab_size, embed_dim)
         if positions == "learned":
             self.positions = LearnedPositionalEmbedding(embed_dim, max_len=max_len)
@@ -117,6 +119,7 @@ class TransformerLanguageModel(nn.Module):
             ValueError: If a token is out of range, the sequence is too long for the positions,
                 or ``left_padding`` or the cache does not fit.
         """
+        require_tokens(tokens, name="tokens")
         left_padding, start = self._padding_and_start(tokens, left_padding, cache)
         end = start + tokens.shape[1]
         x = self.embedding(tokens)
@@ -155,7 +158,7 @@ class TransformerLanguageModel(nn.Module):
         self, tokens: Tensor, left_padding: Tensor | None, cache: KVCache | None
     ) -> tuple[Tensor | None, int]:
         if cache is None:
-            require_left_padding(left_padding, len(tokens))
+            require_left_padding(left_padding, len(tokens), most=tokens.shape[1])
             return left_padding, 0
         if left_padding is not None and left_padding is not cache.left_padding:
             raise ValueError("left_padding must be left out with a cache: it was told at the start")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tutorial_lib.attention import MultiheadAttention, RelativePositions
 from tutorial_lib.cache import MemoryCache, TokenCache
 from tutorial_lib.feed_forward import Activation, FeedForward
+from tutorial_lib.masks import align_mask
 from tutorial_lib.validation import require_above_zero, require_width
 
 
@@ -334,5 +335,10 @@ class TransformerDecoderLayer(nn.Module):
                 raise ValueError("memory must be left out: the decoder has no cross-attention")
         elif memory is not None:
             require_width(memory, width, name="memory")
+            if len(memory) != len(x):
+                raise ValueError(f"memory must have batch {len(x)} like x, got {len(memory)}")
+            if memory_mask is not None:
+                scores = (len(x), self.cross_attn.num_heads, x.shape[1], memory.shape[1])
+                align_mask(memory_mask, scores, name="memory_mask")
         elif memory_cache is None or memory_cache.projected is None:
             raise ValueError("memory must be given: the decoder has cross-attention")

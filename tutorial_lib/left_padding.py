@@ -27,16 +27,19 @@ def token_positions(
     return column if left_padding is None else (column - left_padding[:, None]).clamp(min=0)
 
 
-def require_left_padding(left_padding: Tensor | None, batch_size: int) -> None:
+def require_left_padding(
+    left_padding: Tensor | None, batch_size: int, *, most: int | None = None
+) -> None:
     """Raise unless there is one number of padding tokens for each sequence, or none at all.
 
     Args:
         left_padding: The numbers, or ``None``.
         batch_size: Number of sequences.
+        most: Most padding tokens that a sequence may have; any number when left out.
 
     Raises:
         TypeError: If it is not a tensor of int64.
-        ValueError: If its shape differs from ``(batch_size,)``, or a number is negative.
+        ValueError: If its shape differs from ``(batch_size,)``, or a number is out of range.
     """
     if left_padding is None:
         return
@@ -48,3 +51,5 @@ def require_left_padding(left_padding: Tensor | None, batch_size: int) -> None:
         )
     if left_padding.min() < 0:
         raise ValueError(f"left_padding must be at least 0, got {int(left_padding.min())}")
+    if most is not None and left_padding.max() > most:
+        raise ValueError(f"left_padding must be at most {most}, got {int(left_padding.max())}")

@@ -181,7 +181,9 @@ def combine_masks(*masks: Bool[Tensor, ...] | None) -> Bool[Tensor, ...] | None:
     return combined
 
 
-def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ...]:
+def align_mask(
+    mask: Bool[Tensor, ...], shape: Sequence[int], *, name: str = "attn_mask"
+) -> Bool[Tensor, ...]:
     """Bring a mask to the number of axes of the scores it restricts.
 
     A 2-D mask is ``(query, key)``. For scores of shape ``(batch, heads, query, key)`` a 3-D mask
@@ -191,6 +193,7 @@ def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ..
     Args:
         mask: True where a query may attend.
         shape: Shape of the scores, ``(..., query, key)``.
+        name: What the caller calls the mask.
 
     Returns:
         The mask, ready to broadcast against the scores.
@@ -201,14 +204,14 @@ def align_mask(mask: Bool[Tensor, ...], shape: Sequence[int]) -> Bool[Tensor, ..
 
     Taught in :doc:`/notebooks/13_masks`.
     """
-    _require_boolean(mask, name="attn_mask")
+    _require_boolean(mask, name=name)
     aligned = mask.unsqueeze(1) if (mask.ndim, len(shape)) == (3, 4) else mask
     fits = aligned.ndim in (2, len(shape)) and all(
         ours in (1, theirs) for ours, theirs in zip(aligned.shape[::-1], shape[::-1], strict=False)
     )
     if not fits:
         raise ValueError(
-            f"attn_mask must broadcast to the scores' shape {tuple(shape)} "
+            f"{name} must broadcast to the scores' shape {tuple(shape)} "
             f"(2-D: query, key; 3-D: batch, query, key), got {tuple(mask.shape)}"
         )
     return aligned

@@ -13,10 +13,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 # Nodes of the autograd graph that multiply matrices, and how many products each makes in a row.
 PRODUCTS = {
+    "AddbmmBackward0": 1,
     "AddmmBackward0": 1,
+    "AddmvBackward0": 1,
+    "BaddbmmBackward0": 1,
     "BmmBackward0": 1,
     "ConvolutionBackward0": 1,
+    "DotBackward0": 1,
     "MmBackward0": 1,
+    "MvBackward0": 1,
     "ScaledDotProductFlashAttentionForCpuBackward0": 2,
 }
 
@@ -73,7 +78,8 @@ def products_in_a_row(output: Tensor) -> int:
     """Count the matrix products that must wait for one another, on the longest way to an output.
 
     Products that do not need each other's results count once. The ways are read off the graph that
-    autograd records.
+    autograd records. On a CPU, fused attention counts two; the kernel of ``nn.LSTM`` and those of
+    accelerators hide their products, which are not counted.
 
     Args:
         output: What was computed, with gradients recorded.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tutorial_lib.cache import KVCache
 from tutorial_lib.left_padding import require_left_padding
-from tutorial_lib.validation import kind_of, require_positive
+from tutorial_lib.validation import kind_of, require_counts, require_positive
 
 
 @runtime_checkable
@@ -125,7 +125,12 @@ def with_room(
 
 
 def require_prompt(
-    model: NextTokenModel, prompt: Tensor, max_new_tokens: int, left_padding: Tensor | None
+    model: NextTokenModel,
+    prompt: Tensor,
+    max_new_tokens: int,
+    left_padding: Tensor | None,
+    stop_token: int | None,
+    pad_token: int | None,
 ) -> None:
     """Raise unless decoding can start.
 
@@ -134,22 +139,22 @@ def require_prompt(
         prompt: What each sequence starts with.
         max_new_tokens: Most tokens to write.
         left_padding: Number of padding tokens at the left of each prompt, or ``None``.
+        stop_token: Ends a sequence, or ``None``.
+        pad_token: What follows the stop token, or ``None``.
 
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range, or the model is in training mode.
     """
     require_positive(max_new_tokens=max_new_tokens)
+    tokens = {"stop_token": stop_token, "pad_token": pad_token}
+    require_counts(**{name: token for name, token in tokens.items() if token is not None})
     if not isinstance(prompt, Tensor) or prompt.dtype != torch.int64:
         raise TypeError(f"prompt must be a tensor of int64, got {kind_of(prompt)}")
     if prompt.ndim != 2 or not prompt.numel():
         raise ValueError(
             f"prompt must have shape (batch, length) and a token a row, got {tuple(prompt.shape)}"
         )
-    require_left_padding(left_padding, len(prompt))
-    if left_padding is not None and left_padding.max() >= prompt.shape[1]:
-        raise ValueError(
-            f"left_padding must leave a token of {prompt.shape[1]}, got {int(left_padding.max())}"
-        )
+    require_left_padding(left_padding, len(prompt), most=prompt.shape[1] - 1)
     if getattr(model, "training", False):
         raise ValueError("model must be in evaluation mode: call eval() first")

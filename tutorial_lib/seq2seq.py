@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tutorial_lib.cache import KVCache
-from tutorial_lib.embedding import TokenEmbedding
+from tutorial_lib.embedding import TokenEmbedding, require_tokens
 from tutorial_lib.feed_forward import Activation
 from tutorial_lib.left_padding import token_positions
 from tutorial_lib.positions import SinusoidalPositionalEncoding
 from tutorial_lib.transformer import Transformer, TransformerMaps
+from tutorial_lib.validation import require_counts
 
 
 class Seq2SeqTransformer(nn.Module):
@@ -64,6 +65,7 @@ class Seq2SeqTransformer(nn.Module):
         activation: Activation = "relu",
     ) -> None:
         super().__init__()
+        require_counts(pad_token=pad_token)
         self.pad_token = pad_token
         self.src_embedding = TokenEmbedding(src_vocab_size, embed_dim)
         self.tgt_embedding = (
@@ -99,7 +101,11 @@ class Seq2SeqTransformer(nn.Module):
             TypeError: If the tokens are not tensors of integers.
             ValueError: If a token is out of range, a sequence too long, or the batches differ.
         """
-        return self.given(src)(tgt)
+        require_tokens(tgt, name="tgt")
+        given = self.given(src)
+        if len(tgt) != len(src):
+            raise ValueError(f"tgt must have batch {len(src)} like src, got {len(tgt)}")
+        return given(tgt)
 
     def given(self, src: Int[Tensor, "batch source"]) -> TargetModel:
         """Encode the source once, for any number of target tokens.
@@ -114,6 +120,7 @@ class Seq2SeqTransformer(nn.Module):
             TypeError: If the tokens are not a tensor of integers.
             ValueError: If a token is out of range, or a sequence too long.
         """
+        require_tokens(src, name="src")
         x = self.positions(self.src_embedding(src))
         mask = self._padding(src)
         return TargetModel(self, self.transformer.encoder(x, mask), mask)
@@ -184,6 +191,7 @@ class TargetModel:
             ValueError: If a token is out of range, the sequence too long, or the rows are no
                 multiple of the sources.
         """
+        require_tokens(tokens, name="tokens")
         repeats, rest = divmod(len(tokens), len(self.memory))
         if rest or not repeats:
             raise ValueError(

@@ -12,6 +12,8 @@ from tutorial_lib.cache import KVCache
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.feed_forward import Activation
+from tutorial_lib.masks import align_mask
+from tutorial_lib.validation import require_positive, require_width
 
 __all__ = ["KVCache", "Transformer", "TransformerDecoder", "TransformerEncoder", "TransformerMaps"]
 
@@ -79,6 +81,9 @@ class Transformer(nn.Module):
         final_norm: bool | None = None,
     ) -> None:
         super().__init__()
+        require_positive(
+            num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers
+        )
         self.encoder = TransformerEncoder(
             num_layers=num_encoder_layers,
             embed_dim=embed_dim,
@@ -131,6 +136,7 @@ class Transformer(nn.Module):
             TypeError: If a mask is not boolean.
             ValueError: If the shapes do not fit together.
         """
+        self._require_inputs(src, tgt, src_mask, tgt_mask, memory_mask)
         return self.decoder(
             tgt,
             self.encoder(src, src_mask),
@@ -167,6 +173,7 @@ class Transformer(nn.Module):
             TypeError: If a mask is not boolean.
             ValueError: If the shapes do not fit together.
         """
+        self._require_inputs(src, tgt, src_mask, tgt_mask, memory_mask)
         maps = self.decoder.attention_maps(
             tgt,
             self.encoder(src, src_mask),
@@ -175,3 +182,24 @@ class Transformer(nn.Module):
             is_causal=tgt_is_causal,
         )
         return TransformerMaps(self.encoder.attention_maps(src, src_mask), *maps)
+
+    def _require_inputs(
+        self,
+        src: Tensor,
+        tgt: Tensor,
+        src_mask: Tensor | None,
+        tgt_mask: Tensor | None,
+        memory_mask: Tensor | None,
+    ) -> None:
+        require_width(src, self.encoder.embed_dim, name="src")
+        require_width(tgt, self.decoder.embed_dim, name="tgt")
+        if len(tgt) != len(src):
+            raise ValueError(f"tgt must have batch {len(src)} like src, got {len(tgt)}")
+        for name, mask, stack, query, key in (
+            ("src_mask", src_mask, self.encoder, src, src),
+            ("tgt_mask", tgt_mask, self.decoder, tgt, tgt),
+            ("memory_mask", memory_mask, self.decoder, tgt, src),
+        ):
+            if mask is not None:
+                scores = (len(src), stack.num_heads, query.shape[1], key.shape[1])
+                align_mask(mask, scores, name=name)

@@ -68,6 +68,22 @@ def require_above_zero(**values: float) -> None:
             raise ValueError(f"{name} must be above 0 and finite, got {value}")
 
 
+def require_at_least_zero(**values: float) -> None:
+    """Raise unless every value is at least 0 and finite.
+
+    Args:
+        values: The arguments to check, by name.
+
+    Raises:
+        TypeError: If one is not a number.
+        ValueError: If one is negative, or not finite.
+    """
+    for name, value in values.items():
+        _require_number(value, name=name)
+        if not 0.0 <= value < math.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, got {value}")
+
+
 def require_probability(**values: float) -> None:
     """Raise unless every value lies in [0, 1).
 

@@ -401,12 +401,12 @@ def test_inputs_that_do_not_fit_are_refused():
                 call(torch.zeros(shape), memory)
             with pytest.raises(ValueError, match=r"memory must have shape \(batch, length, 8\)"):
                 call(x, torch.zeros(shape))
-        with pytest.raises(ValueError, match="must have batch 2 like query, got 3"):
+        with pytest.raises(ValueError, match="memory must have batch 2 like x, got 3"):
             call(x, torch.zeros(3, 4, 8))
         for name in ("attn_mask", "memory_mask"):
-            with pytest.raises(TypeError, match=r"mask must be boolean.*torch\.float32"):
+            with pytest.raises(TypeError, match=rf"{name} must be boolean.*torch\.float32"):
                 call(x, memory, **{name: torch.zeros(5, 5)})
-            with pytest.raises(ValueError, match=r"mask must broadcast.*got \(4, 5\)"):
+            with pytest.raises(ValueError, match=rf"{name} must broadcast.*got \(4, 5\)"):
                 call(x, memory, **{name: torch.ones(4, 5).bool()})
         with pytest.raises(ValueError, match="memory must be given: the decoder has cross-att"):
             call(x)

@@ -228,15 +228,15 @@ def _replaced(module, **parts):
         ),
         (
             lambda m: _replaced(m.layers[0].norm2, eps=0.1),
-            r"module\.layers\[0\]\.norm2 must have eps=1e-05 like norm1, got 0\.1",
+            r"module\.layers\[0\]\.norm2 must have eps=1e-05 like the layer's .*, got 0\.1",
         ),
         (
             lambda m: _replaced(m.layers[0].dropout1, p=0.7),
-            r"module\.layers\[0\]\.dropout1 must drop with p=.* like dropout, got 0\.7",
+            r"module\.layers\[0\]\.dropout1 must have p=.* like the layer's .*, got 0\.7",
         ),
         (
             lambda m: _replaced(m.layers[1].self_attn, dropout=0.7),
-            r"module\.layers\[1\]\.self_attn must drop with p=.* like dropout, got 0\.7",
+            r"module\.layers\[1\]\.self_attn must have dropout=.* like the layer's .*, got 0\.7",
         ),
         (
             lambda m: _replaced(m.layers[1], norm1=nn.RMSNorm(8)),
@@ -273,11 +273,11 @@ def test_a_stack_that_ours_would_not_repeat_is_refused(make, change, says):
     [
         (
             lambda m: _replaced(m.multihead_attn, dropout=0.7),
-            r"module\.multihead_attn must drop with p=0\.1 like dropout, got 0\.7",
+            r"module\.multihead_attn must have dropout=0\.1 like the layer's .*, got 0\.7",
         ),
         (
             lambda m: _replaced(m.dropout3, p=0.7),
-            r"module\.dropout3 must drop with p=0\.1 like dropout, got 0\.7",
+            r"module\.dropout3 must have p=0\.1 like the layer's .*, got 0\.7",
         ),
         (
             lambda m: _replaced(m, dropout2=nn.Identity()),
@@ -285,7 +285,27 @@ def test_a_stack_that_ours_would_not_repeat_is_refused(make, change, says):
         ),
         (
             lambda m: _replaced(m.norm3, eps=0.1),
-            r"module\.norm3 must have eps=1e-05 like norm1, got 0\.1",
+            r"module\.norm3 must have eps=1e-05 like the layer's .*, got 0\.1",
+        ),
+        (
+            lambda m: _replaced(m, multihead_attn=nn.MultiheadAttention(8, 4, dropout=0.1)),
+            r"module\.multihead_attn must have num_heads=2 like the layer's .*, got 4",
+        ),
+        (
+            lambda m: _replaced(m, multihead_attn=nn.MultiheadAttention(8, 2, 0.1, kdim=5)),
+            r"module\.multihead_attn must have kdim=8 like the layer's .*, got 5",
+        ),
+        (
+            lambda m: _replaced(m, multihead_attn=nn.MultiheadAttention(8, 2, add_zero_attn=True)),
+            r"module\.multihead_attn must have add_bias_kv=False and add_zero_attn=False",
+        ),
+        (
+            lambda m: _replaced(m, linear2=nn.Linear(12, 8, bias=False)),
+            r"module\.linear2 must have bias=True like linear1",
+        ),
+        (
+            lambda m: _replaced(m, norm2=nn.LayerNorm(8, elementwise_affine=False)),
+            r"module\.norm2 must have elementwise_affine=True like the layer's .*, got F",
         ),
         (
             lambda m: _subclassed(m.multihead_attn),
@@ -325,7 +345,7 @@ def test_a_decoder_layer_that_ours_would_not_repeat_is_refused(change, says):
         ),
         (
             lambda m: _replaced(m.decoder.layers[1].norm3, eps=0.5),
-            r"module\.decoder\.layers\[1\]\.norm3 must have eps=0\.01 like norm1, got 0\.5",
+            r"module\.decoder\.layers\[1\]\.norm3 must have eps=0\.01 like .*, got 0\.5",
         ),
         (
             lambda m: _replaced(m.encoder, norm=nn.RMSNorm(8)),
@@ -339,3 +359,23 @@ def test_a_transformer_that_ours_would_not_repeat_is_refused(change, says):
     change(module)
     with pytest.raises(ValueError, match=says):
         from_torch(module)
+
+
+def test_a_stack_of_the_other_kind_of_layer_is_refused():
+    theirs = nn.TransformerDecoder(layer(), 2)
+    with pytest.raises(ValueError, match=r"module\.layers\[0\] must be exactly nn\.TransformerDec"):
+        from_torch(theirs)
+
+
+def test_a_transformer_whose_stacks_differ_in_width_is_refused():
+    narrow = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 12, batch_first=True), 1)
+    theirs = nn.Transformer(8, 2, 1, 1, 12, batch_first=True, custom_decoder=narrow)
+    with pytest.raises(ValueError, match=r"module\.decoder must have embed_dim=8 like module\.enc"):
+        from_torch(theirs)
+
+
+def test_each_stack_of_a_transformer_keeps_its_mode():
+    theirs = nn.Transformer(8, 2, 1, 1, 12, batch_first=True)
+    theirs.encoder.eval()
+    twin = from_torch(theirs)
+    assert (twin.training, twin.encoder.training, twin.decoder.training) == (True, False, True)

@@ -382,7 +382,6 @@ def test_tokens_that_do_not_fit_are_refused(tokens, error, says):
             make(positions=positions)(tokens)
 
 
-@pytest.mark.xfail(strict=True, reason="the tokens' shape is read before it is checked")
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("tokens", "error", "says"),

@@ -107,6 +107,22 @@ def test_products_side_by_side_count_once_and_in_a_row_each():
     assert products_in_a_row(x) == 0
 
 
+@pytest.mark.parametrize("product", [torch.matmul, torch.dot, torch.bmm, torch.mv])
+def test_products_of_vectors_and_of_batches_count_too(product):
+    sizes = {torch.dot: [(3,), (3,)], torch.bmm: [(2, 3, 3)] * 2}.get(product, [(3, 3), (3,)])
+    factors = [torch.zeros(size, requires_grad=True) for size in sizes]
+    assert products_in_a_row(product(*factors)) == 1
+
+
+def test_a_product_that_is_added_on_counts_too():
+    w, v = torch.zeros(3, 3, requires_grad=True), torch.zeros(3, requires_grad=True)
+    batch = w[None]
+    assert products_in_a_row(torch.addmm(w, w, w)) == 1
+    assert products_in_a_row(torch.addmv(v, w, v)) == 1
+    assert products_in_a_row(torch.addbmm(w, batch, batch)) == 1
+    assert products_in_a_row(torch.baddbmm(batch, batch, batch)) == 1
+
+
 @pytest.mark.parametrize("n", [1, 7, 600])
 def test_a_recurrent_layer_has_a_product_for_each_token_and_attention_four(n):
     x = torch.zeros(1, n, 4)

@@ -265,13 +265,14 @@ def test_inputs_that_do_not_fit_are_refused():
     model, src, tgt = Transformer(**STACKS), torch.zeros(2, 4, 8), torch.zeros(2, 5, 8)
     for call in (model, model.attention_maps):
         for shape in [(5, 8), (2, 5, 7)]:
-            for inputs in ([torch.zeros(shape), tgt], [src, torch.zeros(shape)]):
-                with pytest.raises(ValueError, match=r"must have shape \(batch, length, 8\), got"):
-                    call(*inputs)
-        with pytest.raises(ValueError, match="must have batch 3 like query, got 2"):
+            with pytest.raises(ValueError, match=r"src must have shape \(batch, length, 8\), got"):
+                call(torch.zeros(shape), tgt)
+            with pytest.raises(ValueError, match=r"tgt must have shape \(batch, length, 8\), got"):
+                call(src, torch.zeros(shape))
+        with pytest.raises(ValueError, match="tgt must have batch 2 like src, got 3"):
             call(src, torch.zeros(3, 5, 8))
         for name in ("src_mask", "tgt_mask", "memory_mask"):
-            with pytest.raises(TypeError, match=r"mask must be boolean.*torch\.float32"):
+            with pytest.raises(TypeError, match=rf"{name} must be boolean.*torch\.float32"):
                 call(src, tgt, **{name: torch.zeros(5, 5)})
-            with pytest.raises(ValueError, match=r"mask must broadcast.*got \(6, 6\)"):
+            with pytest.raises(ValueError, match=rf"{name} must broadcast.*got \(6, 6\)"):
                 call(src, tgt, **{name: torch.ones(6, 6).bool()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 import torch
@@ -73,9 +74,9 @@ def _last_layer_without_mask(model: _Decoder, x: Tensor) -> Tensor:
     return last(first(x, is_causal=True))
 
 
-def _only_one_example_leaks(model: _Decoder, x: Tensor) -> Tensor:
+def _only_one_example_leaks(model: _Decoder, x: Tensor, *, example: int) -> Tensor:
     mask = causal_mask(x.shape[1]).repeat(len(x), 1, 1)  # (batch, query, key)
-    mask[-1] = True
+    mask[example] = True
     return model.decoder(x, attn_mask=mask)
 
 
@@ -93,7 +94,9 @@ def _decoders() -> Iterator[tuple[nn.Module, bool, str]]:
     yield evaluation, True, "a mask that is there only in evaluation mode"
     yield _Decoder(_next_token_seen), True, "a mask that shows one token too many"
     yield _Decoder(_last_layer_without_mask), True, "a mask that the last layer does not get"
-    yield _Decoder(_only_one_example_leaks), True, "a mask that the last example does not get"
+    for example, which in [(0, "first"), (-1, "last")]:
+        one = _Decoder(partial(_only_one_example_leaks, example=example))
+        yield one, True, f"a mask that the {which} example does not get"
     yield _Decoder(lambda m, x: x.cumsum(dim=1)), False, "a running sum"
 
 

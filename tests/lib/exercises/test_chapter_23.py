@@ -46,6 +46,22 @@ def _look_back(query, key, value, w, *, blocks_before=1, causal=True, edge=True,
     return output.flatten(-3, -2)
 
 
+def _look_back_in_a_loop(query, key, value, w):
+    outputs = []
+    for start in range(0, query.shape[-2], w):
+        first, end = max(0, start - w), start + w
+        i, j = torch.arange(start, end)[:, None], torch.arange(first, end)
+        seen, keys, values = (
+            (i - w < j) & (j <= i),
+            key[..., first:end, :],
+            value[..., first:end, :],
+        )
+        outputs.append(
+            scaled_dot_product_attention(query[..., start:end, :], keys, values, seen)[0]
+        )
+    return torch.cat(outputs, dim=-2)
+
+
 def _masked(query, key, value, w, *, causal=True, width=None):
     n = query.shape[-2]
     mask = sliding_window_mask(n, w if width is None else width)
@@ -71,6 +87,7 @@ def _decoding_flops(prompt, new, num_layers, d, d_ff, *, first=1, read=2):
         (1, _longest_length),
         (1, _longest_by_root),
         (2, _look_back),
+        (2, _look_back_in_a_loop),
         (3, _decoding_flops),
     ],
 )
@@ -96,10 +113,16 @@ WRONG = {
         "num_layers=3",
     ),
     "one too many": (1, lambda *sizes: _longest_length(*sizes) + 1, "must be 20, got 21"),
+    "one too few": (1, lambda *sizes: _longest_length(*sizes) - 1, "must be 20, got 19"),
     "at least one": (1, lambda *sizes: max(1, _longest_length(*sizes)), "must be 0, got 1"),
     "a mask alone": (2, _masked, "are enough, got"),
     "both sides": (2, lambda *args: _masked(*args, causal=False), "sees what comes after it"),
     "one position too many": (2, lambda q, k, v, w: _masked(q, k, v, w, width=w + 1), "not that"),
+    "one position too few": (
+        2,
+        lambda q, k, v, w: _masked(q, k, v, w, width=max(1, w - 1)),
+        "not that",
+    ),
     "padding is seen": (2, lambda *args: _look_back(*args, edge=False), "not that"),
     "all of both blocks": (2, lambda *args: _look_back(*args, near=False), "not that"),
     "the future of the block": (2, lambda *args: _look_back(*args, causal=False), "not that"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -37,13 +38,13 @@ def _last_token_in_this_mode(model, x):
     return not torch.allclose(model(changed)[:, :-1], model(x)[:, :-1])
 
 
-def _looks_at_the_first_example(model, x):
+def _looks_at_one_example(model, x, *, example):
     changed = x.clone()
     changed[:, -1] = x[:, -1].flip(-1)
     found = False
     for mode in (True, False):
         model.train(mode)
-        found = found or not torch.allclose(model(changed)[0, :-1], model(x)[0, :-1])
+        found = found or not torch.allclose(model(changed)[example, :-1], model(x)[example, :-1])
     return found
 
 
@@ -99,11 +100,16 @@ def test_the_stub_does_not_pass(number):
     assert "True or False, got None" in check.problem(number, lambda *args: None)
 
 
+def _look_at(example):
+    return partial(_looks_at_one_example, example=example)
+
+
 WRONG = {
     "the mode it came in": (1, _last_token_in_this_mode, "only while training"),
     "training mode only": (1, lambda m, x: _sees_the_future(m, x, modes=[True]), "while training"),
     "evaluation mode only": (1, lambda m, x: _sees_the_future(m, x, modes=[False]), "evaluation"),
-    "first example only": (1, _looks_at_the_first_example, "the last example does not get"),
+    "first example only": (1, _look_at(0), "the last example does not get"),
+    "last example only": (1, _look_at(-1), "the first example does not get"),
     "always True": (1, lambda model, x: True, "for a causal decoder the answer must be False"),
     "always False": (1, lambda model, x: False, "without mask the answer must be True"),
     "never without warm-up": (2, lambda s: _is_sound(s, warmups=[10]), "without warm-up"),

@@ -128,9 +128,9 @@ def require_prompt(
     model: NextTokenModel,
     prompt: Tensor,
     max_new_tokens: int,
-    left_padding: Tensor | None,
-    stop_token: int | None,
-    pad_token: int | None,
+    left_padding: Tensor | None = None,
+    stop_token: int | None = None,
+    pad_token: int | None = None,
 ) -> None:
     """Raise unless decoding can start.
 

@@ -272,3 +272,9 @@ def test_one_layers_room_may_be_used_alone():
     new = projected(3)
     for found, expected in zip(room.extend(lambda: new), new, strict=True):
         torch.testing.assert_close(found, expected, **EXACT)
+
+
+def test_keys_of_other_heads_are_refused():
+    cache = make_cache()
+    with pytest.raises(ValueError, match="cache must have 1 heads of width 8 like the keys, got 2"):
+        cache.tokens(0).extend(lambda: (draw(2, 1, 1, 8), draw(2, 1, 1, 8)))

@@ -733,7 +733,7 @@ searches = pytest.mark.parametrize(
         ({"prompt": draw(2)}, ValueError, r"prompt must have shape \(batch, length\)"),
         ({"prompt": draw(2, 0)}, ValueError, r"prompt must have shape \(batch, length\)"),
         ({"prompt": torch.tensor([[7, 0]])}, ValueError, r"tokens must lie in 0\.\.5, got 0\.\.7"),
-        ({"left_padding": torch.tensor([2, 0])}, ValueError, "left_padding must leave a token"),
+        ({"left_padding": torch.tensor([2, 0])}, ValueError, "left_padding must be at most"),
     ],
 )
 def test_prompts_and_lengths_that_do_not_fit_are_refused(search, wrong, error, says):

@@ -126,7 +126,7 @@ def test_the_room_is_filled_with_padding_or_stop_or_zero(stop_token, pad_token, 
         (
             {"left_padding": torch.tensor([0, 2])},
             ValueError,
-            "left_padding must leave a token of 2, got 2",
+            "left_padding must be at most 1, got 2",
         ),
     ],
 )

@@ -374,8 +374,8 @@ def test_wrong_settings_are_refused(wrong, says):
     [
         (torch.tensor([[1, 9], [1, 1]]), ValueError, r"tokens must lie in 0\.\.8, got 1\.\.9"),
         (torch.tensor([[1, -1], [1, 1]]), ValueError, r"tokens must lie in 0\.\.8, got -1\.\.1"),
-        (torch.ones(2, 3), TypeError, r"tokens must be a tensor of integers, got torch\.float32"),
-        (draw(2, 3, 2), ValueError, r"tokens must have shape \(batch, length\), got \(2, 3, 2\)"),
+        (torch.ones(2, 3), TypeError, r" must be a tensor of integers, got torch\.float32"),
+        (draw(2, 3, 2), ValueError, r" must have shape \(batch, length\), got \(2, 3, 2\)"),
         (draw(2, 13), ValueError, r"max_len=12"),
     ],
 )

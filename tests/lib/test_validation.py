@@ -37,6 +37,13 @@ def test_what_is_not_a_dropout_is_a_value_error(value):
         require_probability(other=0.5, p=value)
 
 
+@pytest.mark.parametrize("value", [-1e-9, math.nan, math.inf])
+def test_what_is_below_zero_or_not_finite_is_a_value_error(value):
+    validation.require_at_least_zero(penalty=0.0)
+    with pytest.raises(ValueError, match=rf"p must be at least 0 and finite, got {value}"):
+        validation.require_at_least_zero(other=0.5, p=value)
+
+
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 5), (1, 2, 3, 4)])
 def test_another_shape_is_a_value_error(shape):
     with pytest.raises(ValueError, match=r"memory must have shape \(batch, length, 4\), got \("):

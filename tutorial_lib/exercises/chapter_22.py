@@ -26,7 +26,7 @@ def only_the_answer_is_learned(answer_only: Callable) -> None:
     right = torch.tensor([[4, 5, 6, 7, 8], [0, 0, 0, 7, 8], [0, 0, 5, 2, 0]])
     given = tokens.clone()
     answer = answer_only(given, lengths, PAD)
-    is_pair = isinstance(answer, tuple) and len(answer) == 2
+    is_pair = isinstance(answer, tuple | list) and len(answer) == 2
     assert is_pair, "inputs and labels must be returned"
     inputs, labels = cast(tuple[Tensor, Tensor], answer)
     require_shape(inputs, (3, 5), "inputs")

@@ -19,33 +19,13 @@ Network = Callable[[Tensor, Tensor], Tensor]
     1, hint="True blocks; the encoder and the cross-attention each need the source's padding."
 )
 def masks_are_those_of_torch(masks_for: Callable) -> None:
-    """Change what must not be seen, then compare with the masks that are right."""
-    src = torch.tensor([[5, 6, 0, 0], [7, 3, 4, 8], [9, 0, 0, 0]])
-    tgt = torch.tensor([[1, 5, 6, 2, 0], [1, 3, 4, 7, 8], [1, 9, 2, 0, 0]])
-    masks = masks_for(src, tgt, PAD)
-    assert isinstance(masks, dict), f"a dictionary is needed, got {masks!r}"
-    for name, mask in masks.items():
-        is_boolean = isinstance(mask, Tensor) and mask.dtype == torch.bool
-        assert is_boolean, f"{name} must be a boolean tensor, got {_kind_of(mask)}"
-    transformer, x, y = _torch_transformer(), _vectors(3, 4), _vectors(3, 5)
-    out = transformer(x, y, **masks)
-    other = torch.cat([y[:, :2], 1 - y[:, 2:].flip(-1)], dim=1)
-    later = transformer(x, other, **masks)
-    assert is_close(later[:, :2], out[:, :2]), "a target position sees a later one"
-    padding = src == PAD
-    filled = torch.where(padding[..., None], x.flip(-1), x)
-    memory = {name: mask for name, mask in masks.items() if name.startswith("memory")}
-    before, after = (transformer.decoder(y, source, **memory) for source in (x, filled))
-    assert is_close(before, after), "the cross-attention reads the source's padding"
-    moved = transformer(filled, y, **masks)
-    assert is_close(moved, out), "the encoder reads the source's padding"
-    right = {
-        "tgt_mask": torch.ones(5, 5, dtype=torch.bool).triu(1),
-        "src_key_padding_mask": padding,
-        "memory_key_padding_mask": padding,
-    }
-    real, expected = tgt != PAD, transformer(x, y, **right)
-    assert is_close(out[real], expected[real]), "something is blocked that may be seen"
+    """Try two numbers as the padding."""
+    for pad_token in (PAD, 10):
+        src = torch.tensor([[5, 6, 0, 0], [7, 3, 4, 8], [9, 0, 0, 0]])
+        tgt = torch.tensor([[1, 5, 6, 2, 0], [1, 3, 4, 7, 8], [1, 9, 2, 0, 0]])
+        src, tgt = (tokens.masked_fill(tokens == PAD, pad_token) for tokens in (src, tgt))
+        masks = masks_for(src.clone(), tgt.clone(), pad_token)
+        _require_right_masks(masks, src == pad_token, tgt == pad_token)
 
 
 @check.exercise(2, hint="Where is a padding followed by a real token, and where is the first real?")
@@ -82,6 +62,32 @@ def leaks_are_found(sees_the_future: Callable) -> None:
         got = sees_the_future(network, src.clone(), tgt.clone())
         assert isinstance(got, bool), f"the answer must be True or False, got {got!r}"
         assert got == leaks, f"for {name} the answer must be {leaks}, got {got}"
+
+
+def _require_right_masks(masks: object, padding: Tensor, target_padding: Tensor) -> None:
+    """Change what must not be seen, then compare with the masks that are right."""
+    assert isinstance(masks, dict), f"a dictionary is needed, got {masks!r}"
+    for name, mask in masks.items():
+        is_boolean = isinstance(mask, Tensor) and mask.dtype == torch.bool
+        assert is_boolean, f"{name} must be a boolean tensor, got {_kind_of(mask)}"
+    transformer, x, y = _torch_transformer(), _vectors(3, 4), _vectors(3, 5)
+    out = transformer(x, y, **masks)
+    other = torch.cat([y[:, :2], 1 - y[:, 2:].flip(-1)], dim=1)
+    later = transformer(x, other, **masks)
+    assert is_close(later[:, :2], out[:, :2]), "a target position sees a later one"
+    filled = torch.where(padding[..., None], x.flip(-1), x)
+    memory = {name: mask for name, mask in masks.items() if name.startswith("memory")}
+    before, after = (transformer.decoder(y, source, **memory) for source in (x, filled))
+    assert is_close(before, after), "the cross-attention reads the source's padding"
+    moved = transformer(filled, y, **masks)
+    assert is_close(moved, out), "the encoder reads the source's padding"
+    right = {
+        "tgt_mask": torch.ones(5, 5, dtype=torch.bool).triu(1),
+        "src_key_padding_mask": padding,
+        "memory_key_padding_mask": padding,
+    }
+    real, expected = ~target_padding, transformer(x, y, **right)
+    assert is_close(out[real], expected[real]), "something is blocked that may be seen"
 
 
 def _kind_of(mask: object) -> str:

@@ -122,6 +122,11 @@ WRONG = {
         _changed(src_key_padding_mask=lambda m: ~m, memory_key_padding_mask=lambda m: ~m),
         "reads the source's padding",
     ),
+    "the padding is always 0": (
+        1,
+        lambda s, t, p: _masks_for(s, t, 0),
+        "reads the source's padding",
+    ),
     "padding as src_mask": (1, _padding_as_src_mask, "RuntimeError"),
     "a list": (1, lambda *args: list(_masks_for(*args).values()), "dictionary"),
     "inverted": (2, lambda t, p: ~_well_padded(t, p), "a good row must be True"),

@@ -41,7 +41,8 @@ def attention_weights(
         key: The keys.
         attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
         score_bias: What is added to the scores, B, such as
-            :func:`tutorial_lib.positions.alibi_bias`; nothing when left out.
+            :func:`tutorial_lib.positions.alibi_bias`, ``(heads, query, key)``; broadcasts to the
+            scores. Nothing when left out.
 
     Returns:
         Weights whose rows sum to one, or to zero where nothing may be attended to.
@@ -57,6 +58,7 @@ def attention_weights(
     # Scaling the query, not the product, keeps large scores inside float16.
     scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
     if score_bias is not None:
+        _require_bias(score_bias, scores)
         scores = scores + score_bias
     if attn_mask is None:
         return scores.softmax(dim=-1)
@@ -209,6 +211,10 @@ class MultiheadAttention(nn.Module):
             TypeError: If an input is not a tensor, or ``attn_mask`` is not boolean.
             ValueError: If the shapes do not fit together, or the cache has not enough room.
         """
+        if key is not None and (self.rotary is not None or self.has_alibi):
+            raise ValueError(
+                "key must be left out with relative_positions: they are of one sequence"
+            )
         key = query if key is None else key
         value = key if value is None else value
         self._require_inputs(query, key, value)
@@ -227,6 +233,8 @@ class MultiheadAttention(nn.Module):
         q = self._split_heads(self.q_proj(query))  # (batch, head, query, head_dim)
         q = q if self.rotary is None else self.rotary(q, start)
         k, v = project() if cache is None else cache.extend(project)
+        if len(k) != len(q):
+            raise ValueError(f"cache must have batch {len(q)} like query, got {len(k)}")
         dropout = self.dropout if self.training else 0.0
         weights = None
         if need_weights:
@@ -293,6 +301,19 @@ class MultiheadAttention(nn.Module):
     def extra_repr(self) -> str:
         """Show the sizes when the module is printed."""
         return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}, dropout={self.dropout}"
+
+
+def _require_bias(score_bias: Tensor, scores: Tensor) -> None:
+    require_floats(scores=scores, score_bias=score_bias)
+    fits = score_bias.ndim <= scores.ndim and all(
+        ours in (1, theirs)
+        for ours, theirs in zip(score_bias.shape[::-1], scores.shape[::-1], strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"score_bias must broadcast to the scores' shape {tuple(scores.shape)}, "
+            f"got {tuple(score_bias.shape)}"
+        )
 
 
 def _require_matching(query: Tensor, key: Tensor) -> None:

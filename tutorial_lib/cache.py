@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tutorial_lib.left_padding import require_left_padding
-from tutorial_lib.validation import require_positive
+from tutorial_lib.validation import kind_of, require_positive
 
 Projected = tuple[Tensor, Tensor]  # keys and values, (batch, heads, key, head_dim) each
 
@@ -44,8 +44,7 @@ class TokenCache:
             ValueError: If their batch or heads differ, or there is not enough room.
         """
         key, value = project()
-        if key.requires_grad or value.requires_grad:
-            raise RuntimeError("cache keeps no gradients: decode under torch.no_grad()")
+        _require_no_gradients(key, value)
         if key.dtype != self.keys.dtype:
             raise TypeError(f"cache must be of {key.dtype} like the keys, got {self.keys.dtype}")
         if len(key) != len(self.keys):
@@ -85,9 +84,14 @@ class MemoryCache:
 
         Returns:
             Keys and values of the memory.
+
+        Raises:
+            RuntimeError: If they carry gradients.
         """
         if self.projected is None:
-            self.projected = project()
+            projected = project()
+            _require_no_gradients(*projected)
+            self.projected = projected
         return self.projected
 
 
@@ -167,6 +171,11 @@ class KVCache:
         """
         return TokenCache(self.keys[layer], self.values[layer], self.length)
 
+    def begin(self) -> None:
+        """Forget the memory of a first step that did not come to its end."""
+        if self.length == 0:
+            self.memory = [MemoryCache() for _ in self.memory]
+
     def advance(self, count: int) -> None:
         """Count new positions as filled, once every layer has written its own.
 
@@ -182,7 +191,18 @@ class KVCache:
 
         Args:
             rows: A row number for each row; may repeat.
+
+        Raises:
+            TypeError: If ``rows`` is not a tensor of int64.
+            ValueError: If there is not one number for each row, from 0 to the last row's.
         """
+        batch = self.keys.shape[1]
+        if not isinstance(rows, Tensor) or rows.dtype != torch.int64:
+            raise TypeError(f"rows must be a tensor of int64, got {kind_of(rows)}")
+        if rows.shape != (batch,) or rows.min() < 0 or rows.max() >= batch:
+            raise ValueError(
+                f"rows must hold {batch} numbers from 0 to {batch - 1}, got {rows.tolist()}"
+            )
         filled = slice(self.length)
         self.keys[:, :, :, filled] = self.keys[:, rows, :, filled]
         self.values[:, :, :, filled] = self.values[:, rows, :, filled]
@@ -192,3 +212,8 @@ class KVCache:
             if memory.projected is not None:
                 key, value = memory.projected
                 memory.projected = (key[rows], value[rows])
+
+
+def _require_no_gradients(key: Tensor, value: Tensor) -> None:
+    if key.requires_grad or value.requires_grad:
+        raise RuntimeError("cache keeps no gradients: decode under torch.no_grad()")

@@ -134,6 +134,7 @@ class TransformerDecoder(nn.Module):
         """
         if cache is not None:
             self._require_cache(cache, is_causal=is_causal)
+            cache.begin()
         for index, layer in enumerate(self.layers):
             x = layer(
                 x,

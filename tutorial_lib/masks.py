@@ -282,6 +282,15 @@ def from_torch_masks(
                 f"key_padding_mask must have shape (batch, key), "
                 f"got {tuple(key_padding_mask.shape)}"
             )
+        if (
+            attn_mask is not None
+            and attn_mask.ndim == 4
+            and len(attn_mask) != len(key_padding_mask)
+        ):
+            raise ValueError(
+                f"attn_mask must have batch {len(key_padding_mask)} like key_padding_mask, "
+                f"got {len(attn_mask)} * {num_heads} masks"
+            )
         key_padding_mask = key_padding_mask[:, None, None, :]
     return combine_masks(attn_mask, key_padding_mask)
 

@@ -50,7 +50,7 @@ def token_cross_entropy(
     Args:
         logits: Scores of the next token.
         labels: The next tokens.
-        pad_token: The label that does not count; every one does when left out.
+        pad_token: The label that does not count; PyTorch's -100 when left out.
         label_smoothing: Share of the target probability that is spread over all tokens.
 
     Returns:
@@ -69,12 +69,12 @@ def token_cross_entropy(
             f"labels must have shape (batch, length) to fit logits "
             f"(batch, length, vocab_size) = {tuple(logits.shape)}, got {tuple(labels.shape)}"
         )
+    ignored = -100 if pad_token is None else pad_token
     total = F.cross_entropy(
         logits.flatten(0, 1),
         labels.flatten(),
-        ignore_index=-100 if pad_token is None else pad_token,
+        ignore_index=ignored,
         label_smoothing=label_smoothing,
         reduction="sum",
     )
-    count = labels.numel() if pad_token is None else (labels != pad_token).sum().clamp(min=1)
-    return total / count
+    return total / (labels != ignored).sum().clamp(min=1)

@@ -35,7 +35,7 @@ def fit(
             through once, in order.
         optimizer: Holds the parameters that are trained.
         scheduler: Its ``step()`` follows every optimizer step; the rates stay when left out.
-        pad_token: The label that does not count; every one does when left out.
+        pad_token: The label that does not count; PyTorch's -100 when left out.
 
     Returns:
         The loss of each batch, measured before its step.

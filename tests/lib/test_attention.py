@@ -842,3 +842,37 @@ def test_the_module_refuses_what_is_not_a_tensor():
     for inputs, name in ((([0.0],), "query"), ((x, [0.0]), "key"), ((x, x, [0.0]), "value")):
         with pytest.raises(TypeError, match=f"^{name} must be a tensor, got list$"):
             module(*inputs)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("bias", "error", "says"),
+    [
+        (
+            torch.zeros(4, 4),
+            ValueError,
+            r"score_bias must broadcast .*\(2, 3, 5, 5\), got \(4, 4\)",
+        ),
+        (torch.zeros(1, 1, 1, 5, 5), ValueError, r"score_bias must broadcast .* got \(1, 1, 1, 5"),
+        (torch.zeros(5, 5).double(), TypeError, r"score_bias must be torch\.float32 like scores"),
+    ],
+)
+def test_a_bias_that_does_not_fit_is_refused(bias, error, says):
+    x = torch.zeros(2, 3, 5, 4)
+    with pytest.raises(error, match=says):
+        attention_weights(x, x, score_bias=bias)
+
+
+@pytest.mark.parametrize("relative_positions", ["rotary", "alibi"])
+def test_relative_positions_are_of_one_sequence(relative_positions):
+    attention = MultiheadAttention(8, 2, relative_positions=relative_positions)
+    with pytest.raises(ValueError, match="key must be left out with relative_positions"):
+        attention(torch.zeros(2, 3, 8), torch.zeros(2, 3, 8))
+
+
+@torch.no_grad()
+def test_a_cache_of_another_batch_is_refused():
+    attention, memory = MultiheadAttention(8, 2), MemoryCache()
+    attention(torch.zeros(2, 3, 8), torch.zeros(2, 4, 8), cache=memory)
+    with pytest.raises(ValueError, match="cache must have batch 1 like query, got 2"):
+        attention(torch.zeros(1, 3, 8), cache=memory)

@@ -278,3 +278,43 @@ def test_keys_of_other_heads_are_refused():
     cache = make_cache()
     with pytest.raises(ValueError, match="cache must have 1 heads of width 8 like the keys, got 2"):
         cache.tokens(0).extend(lambda: (draw(2, 1, 1, 8), draw(2, 1, 1, 8)))
+
+
+def test_the_memory_of_a_first_step_that_failed_is_forgotten():
+    decoder, x = make_decoder(), draw(2, 3, 8)
+    wrong, memory = draw(2, 4, 8, seed=1), draw(2, 4, 8, seed=2)
+    cache = decoder.make_cache(2, 3)
+
+    def interrupt(module, inputs, output):
+        raise KeyboardInterrupt
+
+    handle = decoder.layers[1].register_forward_hook(interrupt)
+    with torch.no_grad(), pytest.raises(KeyboardInterrupt):
+        decoder(x, wrong, is_causal=True, cache=cache)
+    handle.remove()
+    with torch.no_grad():
+        cached = decoder(x, memory, is_causal=True, cache=cache)
+        torch.testing.assert_close(cached, decoder(x, memory, is_causal=True), **TOLERANCE)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("rows", "error", "says"),
+    [
+        ([0, 1], TypeError, "rows must be a tensor of int64, got list"),
+        (torch.tensor([0.0, 1.0]), TypeError, r"rows must be a tensor of int64, got torch\.float"),
+        (torch.tensor([0]), ValueError, r"rows must hold 2 numbers from 0 to 1, got \[0\]"),
+        (torch.tensor([0, -1]), ValueError, r"rows must hold 2 numbers .* got \[0, -1\]"),
+        (torch.tensor([0, 7]), ValueError, r"rows must hold 2 numbers .* got \[0, 7\]"),
+    ],
+)
+def test_rows_that_are_not_there_are_refused(rows, error, says):
+    with pytest.raises(error, match=says):
+        make_cache().reorder(rows)
+
+
+def test_a_memory_with_gradients_is_refused():
+    decoder = make_decoder()
+    cache = decoder.make_cache(2, 3)
+    with pytest.raises(RuntimeError, match="cache keeps no gradients"):
+        decoder.layers[0].cross_attn(draw(2, 3, 8), draw(2, 4, 8), cache=cache.memory[0])

@@ -25,6 +25,7 @@ LIGHT = (
     ".next_token",
     ".generation",
     ".teacher_forcing",
+    ".measure",
     ".data.batches",
     ".data.pairs",
     ".interop",

@@ -141,3 +141,8 @@ def test_a_wrong_smoothing_is_refused(smoothing, error, says):
         token_cross_entropy(
             torch.zeros(1, 2, 3), torch.zeros(1, 2).long(), label_smoothing=smoothing
         )
+
+
+def test_a_label_that_torch_passes_over_does_not_count():
+    logits, labels = torch.zeros(1, 2, 4), torch.tensor([[1, -100]])
+    torch.testing.assert_close(token_cross_entropy(logits, labels), torch.tensor(4.0).log())

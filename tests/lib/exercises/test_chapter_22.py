@@ -70,6 +70,10 @@ def test_right_answers_pass(number, answer):
     assert check.problem(number, answer) is None
 
 
+def test_inputs_and_labels_may_come_as_a_list():
+    assert check.problem(1, lambda *arguments: list(_answer_only(*arguments))) is None
+
+
 @pytest.mark.parametrize("number", RIGHT)
 def test_the_stub_does_not_pass(number):
     assert check.problem(number, lambda *arguments: None) is not None

@@ -105,7 +105,7 @@ class KVCache:
 
     The room is allocated at once, for ``capacity`` positions. The keys and values of the memory
     that cross-attention reads are kept too, from the first call on.
-    :meth:`tutorial_lib.transformer.TransformerDecoder.make_cache` makes one that fits.
+    :meth:`tutorial_lib.decoder.TransformerDecoder.make_cache` makes one that fits.
 
     Args:
         num_layers: Number of decoder layers.

@@ -47,7 +47,7 @@ def references(tmp_path: Path) -> References:
         ("see {doc}`../book/notation`.", "see *Notation*."),
         ("see {ref}`sec`.", "see A section."),
         ("{func}`~tutorial_lib.masks.causal_mask`", "`causal_mask()`"),
-        ("{class}`tutorial_lib.feed_forward.FeedForward`", "`tutorial_lib.feed_forward.FeedForward`"),
+        ("{class}`tutorial_lib.masks.Mask`", "`tutorial_lib.masks.Mask`"),
         ("{cite:t}`one2001`", "One (2001)"),
         ("{cite:t}`two2002`", "One and Two (2002)"),
         ("{cite:p}`three2003,one2001`", "(One et al., 2003; One, 2001)"),

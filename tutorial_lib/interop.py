@@ -49,8 +49,9 @@ def from_torch(module: nn.Module) -> nn.Module:
         ValueError: If the module uses an option that our twin does not have, is of a subclass, or
             has layers or parts whose settings differ from each other's.
 
-    Used in :doc:`/notebooks/12_multi_head_attention`, :doc:`/notebooks/21_encoder` and
-    :doc:`/notebooks/22_decoder_and_generation`.
+    Used in :doc:`/notebooks/12_multi_head_attention`, :doc:`/notebooks/21_encoder`,
+    :doc:`/notebooks/22_decoder_and_generation` and
+    :doc:`/notebooks/33_torch_transformer_in_lightning`.
     """
     known = ", ".join(kind.__name__ for kind in from_torch.registry if kind is not object)
     raise TypeError(f"module must be one of {known}; got {type(module).__name__}")

@@ -1,4 +1,4 @@
-"""How far ours is from PyTorch's: each comparison says it, and a table ends the run."""
+"""How far ours is from the reference: each comparison says it, and a table ends the run."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
     wide, narrow = (max(map(len, cells)) for cells in zip(*rows, strict=True))
-    terminalreporter.section("equal to PyTorch: largest absolute difference")
+    terminalreporter.section("equal to the reference in float64: largest absolute difference")
     for (module, mask), largest in sorted(rows.items()):
         terminalreporter.write_line(f"{module:{wide}}  {mask:{narrow}}  {largest:.1e}")

@@ -78,7 +78,7 @@ def greedy_search(
         left_padding=left_padding,
         use_cache=use_cache,
         on_step=on_step,
-    )
+    ).clone()  # a copy made outside inference mode can be trained on
 
 
 def sample(
@@ -141,7 +141,7 @@ def sample(
         left_padding=left_padding,
         use_cache=use_cache,
         on_step=on_step,
-    )
+    ).clone()  # a copy made outside inference mode can be trained on
 
 
 def filter_logits(
@@ -277,7 +277,7 @@ def beam_search(
     return Beams(tokens[:, :end].view(batch, num_beams, -1), score)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _write(
     model: NextTokenModel,
     prompt: Tensor,

@@ -802,3 +802,11 @@ def test_wrong_beams_are_refused(wrong, error, says):
     right = {"num_beams": 2, "max_new_tokens": 2}
     with pytest.raises(error, match=f"^{says}"):
         beam_search(language_model(), draw(1, 2), **(right | wrong))
+
+
+@pytest.mark.parametrize("write", [greedy_search, sample])
+def test_what_was_written_can_be_trained_on(write):
+    model = language_model()
+    written = write(model, draw(2, 3), max_new_tokens=2)
+    model(written).sum().backward()
+    assert model.embedding.table.weight.grad is not None

@@ -71,4 +71,4 @@ class FeedForward(nn.Module):
         """
         require_width(x, self.linear1.in_features, name="x")
         hidden = ACTIVATIONS[self.activation](self.linear1(x))
-        return self.linear2(self.dropout(hidden))
+        return self.linear2(self.dropout(hidden) if self.training else hidden)

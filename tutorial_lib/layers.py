@@ -305,7 +305,7 @@ class TransformerDecoderLayer(nn.Module):
             need_weights=need_weights,
             cache=token_cache,
         )
-        x = x + self.dropout(attended)
+        x = x + self._drop(attended)
         x = x if first else self.norm1(x)
         to_memory = None
         if self.cross_attn is not None and self.norm2 is not None:
@@ -316,10 +316,14 @@ class TransformerDecoderLayer(nn.Module):
                 need_weights=need_weights,
                 cache=memory_cache,
             )
-            x = x + self.dropout(attended)
+            x = x + self._drop(attended)
             x = x if first else self.norm2(x)
-        x = x + self.dropout(self.feed_forward(self.norm3(x) if first else x))
+        x = x + self._drop(self.feed_forward(self.norm3(x) if first else x))
         return x if first else self.norm3(x), DecoderLayerMaps(to_tokens, to_memory)
+
+    def _drop(self, branch: Tensor) -> Tensor:
+        # A decoding step is short: even a dropout that does nothing would be felt.
+        return self.dropout(branch) if self.training else branch
 
     def _require_inputs(
         self,

@@ -3,12 +3,12 @@
 Usage::
 
     pip install -r benchmarks/requirements.txt    # for x-transformers; left out when missing
-    python benchmarks/decoding.py [--length 1024] [--rounds 3]
+    python benchmarks/decoding.py [--length 1024] [--batch 1] [--rounds 3]
 
-All models have the same sizes (width 256, four layers, eight heads, 256 tokens) and write one
-sequence from one token on, greedily. x-transformers runs twice: with heads as wide as ours, 32, and
-as it comes, with heads of 64. They take turns in one process; the ratios are those of the medians.
-Without a cache a sequence is written once, since it takes long.
+All models have the same sizes (width 256, four layers, eight heads, 256 tokens) and write a batch
+of sequences from one token on, greedily. x-transformers runs twice: with heads as wide as ours,
+32, and as it comes, with heads of 64. They take turns in one process; the ratios are those of the
+medians. Without a cache the sequences are written once, since it takes long.
 """
 
 from __future__ import annotations
@@ -34,27 +34,28 @@ def main() -> None:
     """Print tokens per CPU second, and ratios of ours to the others."""
     parser = argparse.ArgumentParser(description="Tokens per CPU second, decoded three ways")
     parser.add_argument("--length", type=int, default=1024, help="tokens to write")
+    parser.add_argument("--batch", type=int, default=1, help="sequences at once")
     parser.add_argument("--rounds", type=int, default=3, help="turns of the cached decoders")
     options = parser.parse_args()
 
     torch.manual_seed(0)
-    cached: dict[str, Decode] = {"ours, cached": _ours(options.length, use_cache=True)}
+    cached: dict[str, Decode] = {"ours, cached": _ours(options, use_cache=True)}
     if importlib.util.find_spec("x_transformers") is None:
         print("x-transformers is not installed: left out", file=sys.stderr)
     else:
-        cached["x-transformers, heads of 32"] = _x_transformers(options.length, head_dim=32)
-        cached["x-transformers, heads of 64"] = _x_transformers(options.length, head_dim=64)
+        cached["x-transformers, heads of 32"] = _x_transformers(options, head_dim=32)
+        cached["x-transformers, heads of 64"] = _x_transformers(options, head_dim=64)
     for decode in cached.values():  # warm up
         decode(8)
     rates: dict[str, list[float]] = {name: [] for name in cached}
     for done in range(options.rounds):
         for name, decode in cached.items():
-            rates[name].append(_rate(decode, options.length))
+            rates[name].append(_rate(decode, options))
         print(f"round {done + 1} of {options.rounds} done", file=sys.stderr)
-    rates["ours, uncached"] = [_rate(_ours(options.length, use_cache=False), options.length)]
+    rates["ours, uncached"] = [_rate(_ours(options, use_cache=False), options)]
 
     ours = statistics.median(rates["ours, cached"])
-    print(f"{torch.get_num_threads()} threads, length {options.length}")
+    print(f"{torch.get_num_threads()} threads, batch {options.batch}, length {options.length}")
     for name, values in rates.items():
         rate = statistics.median(values)
         print(
@@ -62,15 +63,19 @@ def main() -> None:
         )
 
 
-def _ours(length: int, *, use_cache: bool) -> Decode:
+def _ours(options: argparse.Namespace, *, use_cache: bool) -> Decode:
     model = TransformerLanguageModel(
-        vocab_size=VOCAB, embed_dim=WIDTH, num_heads=HEADS, num_layers=LAYERS, max_len=length + 1
+        vocab_size=VOCAB,
+        embed_dim=WIDTH,
+        num_heads=HEADS,
+        num_layers=LAYERS,
+        max_len=options.length + 1,
     ).eval()
-    start = torch.zeros(1, 1, dtype=torch.int64)
+    start = torch.zeros(options.batch, 1, dtype=torch.int64)
     return lambda count: greedy_search(model, start, max_new_tokens=count, use_cache=use_cache)
 
 
-def _x_transformers(length: int, *, head_dim: int) -> Decode:
+def _x_transformers(options: argparse.Namespace, *, head_dim: int) -> Decode:
     from x_transformers import (  # type: ignore[import-not-found]
         AutoregressiveWrapper,
         Decoder,
@@ -79,17 +84,17 @@ def _x_transformers(length: int, *, head_dim: int) -> Decode:
 
     layers = Decoder(dim=WIDTH, depth=LAYERS, heads=HEADS, attn_dim_head=head_dim)
     network: nn.Module = TransformerWrapper(
-        num_tokens=VOCAB, max_seq_len=length + 1, attn_layers=layers
+        num_tokens=VOCAB, max_seq_len=options.length + 1, attn_layers=layers
     )
     model = AutoregressiveWrapper(network).eval()
-    start = torch.zeros(1, 1, dtype=torch.int64)
+    start = torch.zeros(options.batch, 1, dtype=torch.int64)
     return lambda count: model.generate(start, count, temperature=0.0, cache_kv=True)
 
 
-def _rate(decode: Decode, count: int) -> float:
+def _rate(decode: Decode, options: argparse.Namespace) -> float:
     started = time.process_time()
-    decode(count)
-    return count / (time.process_time() - started)
+    decode(options.length)
+    return options.batch * options.length / (time.process_time() - started)
 
 
 if __name__ == "__main__":

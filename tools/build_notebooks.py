@@ -6,6 +6,8 @@ Usage::
     python tools/build_notebooks.py --check    say which are out of date, write nothing
     python tools/build_notebooks.py --freeze   run the chapters and store the text of the cells
                                                tagged nbval-check-output, then write
+
+Numbers of chapters behind the options choose only those.
 """
 
 from __future__ import annotations
@@ -35,11 +37,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make the notebooks from the chapters.")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--freeze", action="store_true")
+    parser.add_argument("numbers", nargs="*", type=int, metavar="NN", help="chapters; all if none")
     options = parser.parse_args()
-    if options.freeze and run_outdated():
+    if options.freeze and run_outdated(numbers=options.numbers):
         return 1
     wrong = 0
     for path in chapter_paths():
+        if options.numbers and int(path.stem[:2]) not in options.numbers:
+            continue
         target = path.with_suffix(".ipynb")
         frozen = outputs_of(path) if options.freeze else stored_outputs(target)
         try:

@@ -2,7 +2,9 @@
 
 The site's build reads outputs from the same cache, so it finds every chapter executed. Usage::
 
-    python tools/execute_chapters.py [--jobs N]
+    python tools/execute_chapters.py [--jobs N] [NN ...]
+
+With numbers of chapters, only those.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -27,14 +30,22 @@ TIMEOUT = 600  # seconds for a cell; a chapter takes at most two minutes
 def main() -> int:
     """Execute what is out of date; return the number of chapters that failed."""
     parser = argparse.ArgumentParser(description="Run the chapters that are out of date.")
+    parser.add_argument("numbers", nargs="*", type=int, metavar="NN", help="chapters; all if none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    return run_outdated(parser.parse_args().jobs)
+    options = parser.parse_args()
+    return run_outdated(options.jobs, options.numbers)
 
 
-def run_outdated(jobs: int = os.cpu_count() or 1) -> int:
-    """Execute what is out of date; return the number of chapters that failed."""
+def run_outdated(jobs: int = os.cpu_count() or 1, numbers: Collection[int] = ()) -> int:
+    """Execute what is out of date; return the number of chapters that failed.
+
+    Args:
+        jobs: Chapters that run side by side.
+        numbers: Numbers of the chapters to look at; all of them when empty.
+    """
     cache = get_cache(CACHE)
-    waiting = [path for path in chapter_paths() if not _is_cached(cache, path)]
+    chosen = [p for p in chapter_paths() if not numbers or int(p.stem[:2]) in numbers]
+    waiting = [path for path in chosen if not _is_cached(cache, path)]
     if not waiting:
         print("Every chapter's outputs are up to date.")
         return 0

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import pytorch_lightning as pl
-from torch.utils.data import DataLoader
-
-from tutorial_lib.data.batches import TensorRows, batch_loader
+from tutorial_lib.data.batches import TensorRows
 from tutorial_lib.data.pairs import FIRST_SYMBOL, PairTask, sequence_pairs
+from tutorial_lib.data.rows_module import RowsDataModule
 from tutorial_lib.validation import require_positive
 
 
-class PairDataModule(pl.LightningDataModule):
+class PairDataModule(RowsDataModule):
     """Training, validation and test pairs of a sequence-to-sequence task.
 
     Args:
@@ -50,29 +48,21 @@ class PairDataModule(pl.LightningDataModule):
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size=batch_size, seed=seed)
         require_positive(
             num_symbols=num_symbols,
             train_size=train_size,
             val_size=val_size,
             test_size=test_size,
-            batch_size=batch_size,
         )
         self.save_hyperparameters()
         self.task: PairTask = task
         self.num_symbols, self.min_length, self.max_length = num_symbols, min_length, max_length
         self.sizes = (train_size, val_size, test_size)
-        self.batch_size, self.seed = batch_size, seed
         self.vocab_size = FIRST_SYMBOL + num_symbols
 
-    def setup(self, stage: str) -> None:
-        """Draw the pairs; every process draws the same ones.
-
-        Args:
-            stage: "fit", "validate", "test" or "predict".
-        """
-        if hasattr(self, "splits"):
-            return
+    def make_splits(self) -> list[TensorRows]:
+        """Draw the pairs; every process draws the same ones."""
         sources, targets = sequence_pairs(
             sum(self.sizes),
             task=self.task,
@@ -81,26 +71,7 @@ class PairDataModule(pl.LightningDataModule):
             max_length=self.max_length,
             seed=self.seed,
         )
-        self.splits = [
+        return [
             TensorRows(*rows)
             for rows in zip(sources.split(self.sizes), targets.split(self.sizes), strict=True)
         ]
-
-    def train_dataloader(self) -> DataLoader:
-        """Shuffle the training pairs anew every epoch."""
-        return self._loader(0, shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        """Go through the validation pairs in order."""
-        return self._loader(1)
-
-    def test_dataloader(self) -> DataLoader:
-        """Go through the test pairs in order."""
-        return self._loader(2)
-
-    def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
-        if not hasattr(self, "splits"):
-            raise RuntimeError("there is no data yet: call setup(stage) first")
-        return batch_loader(
-            self.splits[split], batch_size=self.batch_size, shuffle=shuffle, seed=self.seed
-        )

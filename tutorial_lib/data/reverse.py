@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytorch_lightning as pl
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from tutorial_lib.data.batches import TensorRows, batch_loader
+from tutorial_lib.data.batches import TensorRows
+from tutorial_lib.data.rows_module import RowsDataModule
 from tutorial_lib.validation import require_positive
 
 
@@ -40,7 +39,7 @@ def reverse_sequences(
     return tokens, tokens.flip(1)
 
 
-class ReverseDataModule(pl.LightningDataModule):
+class ReverseDataModule(RowsDataModule):
     """Training, validation and test sequences of the reversal task.
 
     Args:
@@ -72,57 +71,27 @@ class ReverseDataModule(pl.LightningDataModule):
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size=batch_size, seed=seed)
         require_positive(
             num_categories=num_categories,
             length=length,
             train_size=train_size,
             val_size=val_size,
             test_size=test_size,
-            batch_size=batch_size,
         )
         self.save_hyperparameters()
         self.num_categories, self.length = num_categories, length
         self.sizes = (train_size, val_size, test_size)
-        self.batch_size, self.seed = batch_size, seed
 
-    def setup(self, stage: str) -> None:
-        """Draw the sequences; every process draws the same ones.
-
-        Args:
-            stage: "fit", "validate", "test" or "predict".
-        """
-        if hasattr(self, "splits"):
-            return
+    def make_splits(self) -> list[TensorRows]:
+        """Draw the sequences; every process draws the same ones."""
         tokens, reverses = reverse_sequences(
             sum(self.sizes),
             num_categories=self.num_categories,
             length=self.length,
             seed=self.seed,
         )
-        self.splits = [
+        return [
             TensorRows(*rows)
             for rows in zip(tokens.split(self.sizes), reverses.split(self.sizes), strict=True)
         ]
-
-    def train_dataloader(self) -> DataLoader:
-        """Shuffle the training sequences anew every epoch."""
-        return self._loader(0, shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        """Go through the validation sequences in order."""
-        return self._loader(1)
-
-    def test_dataloader(self) -> DataLoader:
-        """Go through the test sequences in order."""
-        return self._loader(2)
-
-    def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
-        if not hasattr(self, "splits"):
-            raise RuntimeError("there is no data yet: call setup(stage) first")
-        return batch_loader(
-            self.splits[split],
-            batch_size=self.batch_size,
-            shuffle=shuffle,
-            seed=self.seed,
-        )

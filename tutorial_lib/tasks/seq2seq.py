@@ -9,7 +9,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tutorial_lib.generation import greedy_search
-from tutorial_lib.schedules import cosine_with_warmup, make_scheduler
+from tutorial_lib.tasks.optimization import scheduled_adam
 from tutorial_lib.teacher_forcing import shifted, token_cross_entropy
 from tutorial_lib.validation import require_above_zero, require_counts, require_probability
 
@@ -157,17 +157,12 @@ class Seq2SeqTask(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam, and a rate that changes every step until the trainer's last."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-        scheduler = make_scheduler(
-            optimizer,
-            cosine_with_warmup,
+        return scheduled_adam(
+            self,
+            self.parameters(),
+            learning_rate=self.learning_rate,
             warmup_steps=self.warmup_steps,
-            total_steps=int(self.trainer.estimated_stepping_batches),
         )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
 
     def _loss_and_accuracy(
         self, batch: Batch, *, label_smoothing: float = 0.0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytorch_lightning as pl
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from tutorial_lib.schedules import cosine_with_warmup, make_scheduler
+from tutorial_lib.tasks.optimization import scheduled_adam
 from tutorial_lib.validation import require_above_zero, require_counts, require_positive
 
 Batch = tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]
@@ -116,17 +115,12 @@ class SequenceTagger(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam, and a rate that changes every step until the trainer's last."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-        scheduler = make_scheduler(
-            optimizer,
-            cosine_with_warmup,
+        return scheduled_adam(
+            self,
+            self.parameters(),
+            learning_rate=self.learning_rate,
             warmup_steps=self.warmup_steps,
-            total_steps=int(self.trainer.estimated_stepping_batches),
         )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
 
     def _loss_and_accuracy(self, batch: Batch) -> tuple[Tensor, Tensor]:
         tokens, labels = batch

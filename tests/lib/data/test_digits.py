@@ -17,7 +17,9 @@ def test_every_image_is_in_exactly_one_split():
         for split in splits
         for image, label in zip(split.images, split.labels, strict=True)
     ]
-    assert sorted(rows) == sorted([*image, label] for image, label in zip(found.data, found.target))
+    assert sorted(rows) == sorted(
+        [*image, label] for image, label in zip(found.data, found.target, strict=True)
+    )
 
 
 def test_every_split_has_the_shares_of_the_classes():

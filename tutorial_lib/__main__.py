@@ -1,0 +1,10 @@
+"""``python -m tutorial_lib fit --config reverse``: see :mod:`tutorial_lib.cli`."""
+
+from __future__ import annotations
+
+import sys
+
+from tutorial_lib.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from jaxtyping import Shaped
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.distributed import DistributedSampler
 
 from tutorial_lib.validation import require_positive
 
@@ -54,16 +56,87 @@ class TensorRows(Dataset):
         return tuple(tensor[rows] for tensor in self.tensors)
 
 
+class EpochOrder(DistributedSampler):
+    r"""A random order of the rows that depends on the seed and the epoch alone.
+
+    .. math:: \text{order}_e = \operatorname{randperm}(n;\ \text{seed} + e)
+
+    Where several processes train together, each gets its share of that order: of :math:`W`
+    processes, number :math:`r` takes the places :math:`r, r + W, r + 2W, \dots` Lightning leaves
+    the order as it is, and sets the epoch; without Lightning, it grows by one each time.
+
+    Args:
+        rows: What is drawn.
+        seed: Seed of the order.
+
+    Taught in :doc:`/notebooks/35_command_line_and_devices`.
+    """
+
+    def __init__(self, rows: TensorRows, *, seed: int) -> None:
+        together = distributed.is_available() and distributed.is_initialized()
+        super().__init__(
+            rows,
+            num_replicas=distributed.get_world_size() if together else 1,
+            rank=distributed.get_rank() if together else 0,
+            seed=seed,
+            drop_last=True,  # every process sees the same number, and no row twice
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        order = super().__iter__()
+        self.set_epoch(self.epoch + 1)
+        return order
+
+
+class ResumableLoader(DataLoader):
+    """A DataLoader that can go on in the middle of an epoch.
+
+    Lightning asks it for its state with every checkpoint, and hands the state back when training
+    is resumed.
+
+    Args: Those of :class:`torch.utils.data.DataLoader`.
+
+    Taught in :doc:`/notebooks/35_command_line_and_devices`.
+    """
+
+    _skip = 0  # batches that the next epoch leaves out
+    _given = 0  # batches of this epoch that are done
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        skip, self._skip = self._skip, 0
+        self._given = skip
+        for batch in islice(super().__iter__(), skip, None):
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Say where the epoch stands.
+
+        Returns:
+            The number of batches handed out; 0 when the epoch is over.
+        """
+        return {"batches": self._given % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next epoch begin where an earlier one stood.
+
+        Args:
+            state: What ``state_dict`` returned.
+        """
+        self._skip = self._given = state["batches"]
+
+
 def batch_loader(
     rows: TensorRows, *, batch_size: int, shuffle: bool = False, seed: int = 0
 ) -> DataLoader:
-    """Make an ordinary DataLoader whose batches are taken all rows at once.
+    """Make a DataLoader whose batches are taken all rows at once.
 
     Args:
         rows: What to load.
         batch_size: Rows in a batch; the last batch of an epoch that shuffles is dropped when it
             is short, so that every training step sees the same number.
-        shuffle: Whether to draw the rows in random order.
+        shuffle: Whether to draw the rows in random order, an :class:`EpochOrder`; the loader is
+            then a :class:`ResumableLoader`.
         seed: Seed of that order.
 
     Returns:
@@ -78,18 +151,16 @@ def batch_loader(
     if not isinstance(rows, TensorRows):
         raise TypeError(f"rows must be TensorRows, got {type(rows).__name__}")
     require_positive(batch_size=batch_size)
-    if shuffle and batch_size > len(rows):
+    # A generator of its own, or the loader would draw from the one that training draws from.
+    own = {"collate_fn": _as_they_are, "generator": torch.Generator().manual_seed(seed)}
+    if not shuffle:
+        return DataLoader(rows, batch_size=batch_size, **own)
+    order = EpochOrder(rows, seed=seed)
+    if batch_size > len(order):
         raise ValueError(
-            f"batch_size must be at most {len(rows)}, the number of rows, got {batch_size}"
+            f"batch_size must be at most {len(order)}, the number of rows, got {batch_size}"
         )
-    return DataLoader(
-        rows,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        drop_last=shuffle,
-        collate_fn=_as_they_are,
-        generator=torch.Generator().manual_seed(seed),
-    )
+    return ResumableLoader(rows, batch_size=batch_size, sampler=order, drop_last=True, **own)
 
 
 def _as_they_are(batch: Any) -> Any:

@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import distributed
 from torch.utils.data import DataLoader, default_collate
 
-from tutorial_lib.data.batches import TensorRows, batch_loader
+from tutorial_lib.data.batches import EpochOrder, TensorRows, batch_loader
 
 
 def make_rows(size=10):
@@ -41,6 +42,7 @@ def test_the_loader_gives_what_an_ordinary_loader_gives():
 def test_the_loader_is_an_ordinary_one():
     loader = batch_loader(make_rows(), batch_size=4)
     assert type(loader) is DataLoader
+    assert isinstance(batch_loader(make_rows(), batch_size=4, shuffle=True), DataLoader)
     assert loader.batch_size == 4
     assert loader.dataset[3][0] == 3
 
@@ -73,11 +75,60 @@ def test_the_order_is_that_of_the_seed_and_new_every_epoch():
         assert sorted(drawn) == list(range(40))
 
 
-def test_the_loader_leaves_the_global_generator_alone():
+def test_an_epochs_order_is_a_function_of_seed_and_epoch_alone():
+    order = EpochOrder(make_rows(40), seed=3)
+    for epoch_number in range(3):
+        generator = torch.Generator().manual_seed(3 + epoch_number)
+        assert list(order) == torch.randperm(40, generator=generator).tolist()
+    order.set_epoch(1)
+    assert list(order) == torch.randperm(40, generator=torch.Generator().manual_seed(4)).tolist()
+
+
+@given(processes=st.integers(1, 4), size=st.integers(4, 30))
+def test_processes_share_an_epoch_without_overlap(processes, size):
+    shares = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "is_initialized", lambda: True)
+        patch.setattr(distributed, "get_world_size", lambda: processes)
+        for rank in range(processes):
+            patch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+            shares.append(list(EpochOrder(make_rows(size), seed=1)))
+    alone = list(EpochOrder(make_rows(size), seed=1))
+    together = [row for places in zip(*shares, strict=True) for row in places]
+    assert together == alone[: size // processes * processes]
+
+
+@given(batches=st.integers(0, 5))
+def test_a_loader_goes_on_where_another_stood(batches):
+    def make():
+        return batch_loader(make_rows(20), batch_size=4, shuffle=True, seed=2)
+
+    whole, interrupted, resumed = make(), make(), make()
+    iterator = iter(interrupted)
+    before = [next(iterator)[0].tolist() for _ in range(batches)]
+    resumed.load_state_dict(interrupted.state_dict())
+    if batches == 5:  # the epoch is over: Lightning counts it, and goes on with the next
+        assert interrupted.state_dict() == {"batches": 0}
+        resumed.sampler.set_epoch(1)
+    assert resumed.state_dict() == interrupted.state_dict()
+    after = [batch[0].tolist() for _ in range(2) for batch in resumed]
+    expected = [batch[0].tolist() for _ in range(3) for batch in whole]
+    assert before + after == expected[: len(before + after)]
+    assert resumed.state_dict() == {"batches": 0}
+
+
+def test_an_epoch_that_is_left_early_leaves_no_trace_in_the_next():
+    loader = batch_loader(make_rows(20), batch_size=4, shuffle=True)
+    next(iter(loader))
+    assert len(list(loader)) == 5
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_loader_leaves_the_global_generator_alone(shuffle):
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    epoch(batch_loader(make_rows(), batch_size=5, shuffle=True))
+    epoch(batch_loader(make_rows(), batch_size=5, shuffle=shuffle))
     assert torch.rand(1).equal(expected)
 
 

@@ -48,7 +48,7 @@ def test_the_vocabulary_has_three_tokens_more_than_symbols():
 def test_the_loaders_are_ordinary_and_go_through_their_split():
     module = make()
     loaders = module.train_dataloader(), module.val_dataloader(), module.test_dataloader()
-    assert [type(loader) for loader in loaders] == [DataLoader] * 3
+    assert all(isinstance(loader, DataLoader) for loader in loaders)
     assert [len(loader) for loader in loaders] == [5, 3, 3]
     for loader, split in zip(loaders[1:], module.splits[1:], strict=True):
         assert torch.cat([sources for sources, _ in loader]).equal(split.tensors[0])

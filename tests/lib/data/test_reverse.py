@@ -67,7 +67,7 @@ def test_the_splits_are_the_rows_in_order_without_overlap():
 def test_the_loaders_are_ordinary_and_go_through_their_split():
     module = make()
     loaders = module.train_dataloader(), module.val_dataloader(), module.test_dataloader()
-    assert [type(loader) for loader in loaders] == [DataLoader] * 3
+    assert all(isinstance(loader, DataLoader) for loader in loaders)
     assert [len(loader) for loader in loaders] == [5, 3, 3]
     for loader, split in zip(loaders[1:], module.splits[1:], strict=True):
         assert torch.cat([tokens for tokens, _ in loader]).equal(split.tensors[0])

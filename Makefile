@@ -65,11 +65,10 @@ notebooks-freeze: setup  ## Run the chapters and store the text of cells tagged 
 notebooks-check: book  ## Check the chapters' form, exercises and freshness
 	pytest tests/notebooks
 
-nbval: book  ## Run every notebook twice over and compare its outputs
-	pytest -n $(JOBS) --dist loadscope --nbval-lax --nbval-current-env \
-	    --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks
+nbval: book  ## Run every notebook as Colab opens it and compare its outputs with the site's
+	python tools/nbval_notebooks.py
 	pytest -n $(JOBS) --dist loadscope --nbval --nbval-current-env \
-	    --nbval-sanitize-with tests/notebooks/sanitize.cfg _build/jupyter_execute/notebooks
+	    --nbval-sanitize-with tests/notebooks/sanitize.cfg _build/nbval
 
 site-test: book  ## Open every page of the site in a real browser
 	python tests/site/browser.py

@@ -30,6 +30,7 @@ from references import References
 
 FROZEN = "nbval-check-output"
 SOLUTION = "solution"
+SOLUTION_TITLE = "# @title Show the solution\n"  # what Colab shows of a folded cell
 
 
 def main() -> int:
@@ -166,7 +167,7 @@ def _convert(cell: NotebookNode, references: References) -> list[NotebookNode]:
     source = cell.source
     if SOLUTION in tags:  # folded in JupyterLab and in Colab
         metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
-        source = f"# @title Show the solution\n{source}"
+        source = SOLUTION_TITLE + source
     code = v4.new_code_cell(source, metadata=metadata)
     figure = cell.metadata.get("mystnb", {}).get("figure")
     if figure is None:

@@ -1,0 +1,55 @@
+"""Write the notebooks that nbval runs: those that Colab opens, with the outputs of the site.
+
+Frozen cells keep the output that is committed with them. Every other cell gets what it printed
+when the book was built, so that one run shows both that a notebook works as it is opened elsewhere
+and that the published outputs come again. Usage::
+
+    python tools/nbval_notebooks.py    writes _build/nbval/*.ipynb
+"""
+
+from __future__ import annotations
+
+import nbformat
+from build_notebooks import SOLUTION_TITLE
+from chapters import ROOT, chapter_paths
+from execute_chapters import outputs_of
+from nbformat import NotebookNode
+
+FOLDER = ROOT / "_build" / "nbval"
+
+
+def main() -> None:
+    """Write all of them, and nothing else into the folder."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for old in FOLDER.glob("*.ipynb"):
+        old.unlink()
+    for path in chapter_paths():
+        notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+        fill(notebook, outputs_of(path))
+        nbformat.write(notebook, FOLDER / path.with_suffix(".ipynb").name)
+
+
+def fill(notebook: NotebookNode, executed: dict[str, NotebookNode]) -> None:
+    """Give each code cell that has no stored output what it printed when the book was built.
+
+    Args:
+        notebook: The notebook as it is committed.
+        executed: The chapter's executed cells, by their source.
+
+    Raises:
+        ValueError: If a cell of the notebook is not in its chapter.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or cell.execution_count is not None:
+            continue
+        if "install" in cell.metadata.get("tags", []):  # the site has no such cell
+            continue
+        source = cell.source.removeprefix(SOLUTION_TITLE)
+        if source not in executed:
+            raise ValueError(f"the notebook is out of date: run `make notebooks`\n{cell.source}")
+        cell.outputs = executed[source].outputs
+        cell.execution_count = executed[source].execution_count
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from chapters import ROOT, chapter_number, dependency_digest, stamped
 from docutils import nodes
 from page_mends import mend_page
 from PIL import Image
+from results_table import ResultsTable
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -28,6 +29,7 @@ VENDOR = ROOT / "_build" / "vendor"
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    app.add_directive("results", ResultsTable)
     app.connect("config-inited", use_repository)
     app.connect("config-inited", use_local_katex)
     app.connect("source-read", stamp_chapter)

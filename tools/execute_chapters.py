@@ -72,8 +72,19 @@ def run_outdated(jobs: int = os.cpu_count() or 1, numbers: Collection[int] = ())
 
 def outputs_of(path: Path) -> dict[str, NotebookNode]:
     """Give a chapter's executed code cells, by their source."""
-    _, executed = get_cache(CACHE).merge_match_into_notebook(read_chapter(path))
-    return {cell.source: cell for cell in executed.cells if cell.cell_type == "code"}
+    notebook, _ = executed(path)
+    return {cell.source: cell for cell in notebook.cells if cell.cell_type == "code"}
+
+
+def executed(path: Path) -> tuple[NotebookNode, float]:
+    """Give a chapter with its outputs, and the seconds that its run took.
+
+    Raises:
+        KeyError: If the chapter has not run since it was last changed.
+    """
+    cache = get_cache(CACHE)
+    key, notebook = cache.merge_match_into_notebook(read_chapter(path))
+    return notebook, cache.get_cache_record(key).data["execution_seconds"]
 
 
 def _is_cached(cache: JupyterCacheAbstract, path: Path) -> bool:

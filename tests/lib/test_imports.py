@@ -32,6 +32,7 @@ LIGHT = (
     ".schedules",
     ".tagger",
     ".training",
+    ".results",
     ".exercises.checker",
 )
 SCRIPT = f"""

@@ -24,6 +24,7 @@ class TokenEmbedding(nn.Module):
     Args:
         vocab_size: Number of different tokens.
         embed_dim: Width of their vectors, d.
+        scale: Whether to multiply by :math:`\sqrt d`; GPT-2 and BERT do not.
 
     Raises:
         TypeError: If a size is not an integer.
@@ -33,9 +34,10 @@ class TokenEmbedding(nn.Module):
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
     """
 
-    def __init__(self, vocab_size: int, embed_dim: int) -> None:
+    def __init__(self, vocab_size: int, embed_dim: int, *, scale: bool = True) -> None:
         super().__init__()
         require_positive(vocab_size=vocab_size, embed_dim=embed_dim)
+        self.factor = math.sqrt(embed_dim) if scale else 1.0
         self.table = nn.Embedding(vocab_size, embed_dim)
         nn.init.normal_(self.table.weight, std=embed_dim**-0.5)
 
@@ -53,12 +55,12 @@ class TokenEmbedding(nn.Module):
             ValueError: If it has not two axes, or a number is out of range.
         """
         require_tokens(tokens, name="tokens")
-        vocab_size, embed_dim = self.table.weight.shape
         try:
-            return math.sqrt(embed_dim) * self.table(tokens)
+            return self.factor * self.table(tokens)
         except IndexError:  # asked afterwards: looking costs more than the lookup
+            last = self.table.num_embeddings - 1
             low, high = (int(end) for end in tokens.aminmax())
-            raise ValueError(f"tokens must lie in 0..{vocab_size - 1}, got {low}..{high}") from None
+            raise ValueError(f"tokens must lie in 0..{last}, got {low}..{high}") from None
 
     def logits(
         self, x: Float[Tensor, "batch length embed"]

@@ -28,7 +28,7 @@ class TransformerEncoder(nn.Module):
         dim_feedforward: Width inside the feed-forward.
         dropout: Probability of dropping while training.
         norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
         layer_norm_eps: What LayerNorm adds to the variance.
         bias: Whether the linear maps and norms have a bias.
         final_norm: Whether a LayerNorm follows the last layer; as ``norm_first`` when left out.

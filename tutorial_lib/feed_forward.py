@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch.nn.functional as F
@@ -11,8 +12,12 @@ from torch import Tensor, nn
 
 from tutorial_lib.validation import require_positive, require_probability, require_width
 
-Activation = Literal["relu", "gelu"]
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
+Activation = Literal["relu", "gelu", "gelu_tanh"]
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+}
 
 
 class FeedForward(nn.Module):
@@ -24,7 +29,8 @@ class FeedForward(nn.Module):
         embed_dim: Width of the input and of the output.
         dim_feedforward: Width in between.
         dropout: Probability of dropping an element in between while training.
-        activation: The nonlinearity, "relu" or "gelu".
+        activation: The nonlinearity: "relu", "gelu", or "gelu_tanh", the approximation of the GELU
+            that GPT-2 uses.
         bias: Whether the two linear maps have a bias.
 
     Raises:
@@ -32,7 +38,7 @@ class FeedForward(nn.Module):
         ValueError: If a size is below 1, ``dropout`` lies outside [0, 1), or ``activation`` is
             not known.
 
-    Source: Vaswani et al. (2017), equation 2.
+    Source: Vaswani et al. (2017), equation 2; GELU: Hendrycks and Gimpel (2016).
     Taught in :doc:`/notebooks/21_encoder`.
     """
 

@@ -39,14 +39,17 @@ class TransformerLanguageModel(nn.Module):
         positions: "learned", "sinusoidal", "rotary" or "alibi".
         dropout: Probability of dropping while training.
         norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
+        layer_norm_eps: What LayerNorm adds to the variance.
+        scale_embedding: Whether the tokens' vectors are multiplied by the root of their width.
         tie_weights: Whether the logits are made with the embedding's table, or with one of their
             own.
 
     Raises:
         TypeError: If a size is not an integer, or another setting not a number.
         ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), or ``positions`` or ``activation`` is not known.
+            ``dropout`` lies outside [0, 1), ``layer_norm_eps`` is not above 0, or ``positions``
+            or ``activation`` is not known.
 
     Source: Radford et al. (2019), section 2.3; weight tying: Press and Wolf (2017).
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
@@ -65,12 +68,14 @@ class TransformerLanguageModel(nn.Module):
         dropout: float = 0.0,
         norm_first: bool = True,
         activation: Activation = "gelu",
+        layer_norm_eps: float = 1e-5,
+        scale_embedding: bool = True,
         tie_weights: bool = True,
     ) -> None:
         super().__init__()
         require_positive(embed_dim=embed_dim, max_len=max_len)
         require_probability(dropout=dropout)
-        self.embedding = TokenEmbedding(vocab_size, embed_dim)
+        self.embedding = TokenEmbedding(vocab_size, embed_dim, scale=scale_embedding)
         if positions == "learned":
             self.positions = LearnedPositionalEmbedding(embed_dim, max_len=max_len)
         elif positions == "sinusoidal":
@@ -90,6 +95,7 @@ class TransformerLanguageModel(nn.Module):
             dropout=dropout,
             norm_first=norm_first,
             activation=activation,
+            layer_norm_eps=layer_norm_eps,
             cross_attention=False,
             relative_positions=positions if positions in ("rotary", "alibi") else None,
         )

@@ -34,7 +34,7 @@ class TransformerEncoderLayer(nn.Module):
         dim_feedforward: Width inside the feed-forward.
         dropout: Probability of dropping, at each of the four sites, while training.
         norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
         layer_norm_eps: What LayerNorm adds to the variance.
         bias: Whether the linear maps and norms have a bias.
 
@@ -167,7 +167,7 @@ class TransformerDecoderLayer(nn.Module):
         dropout: Probability of dropping while training: attention weights, inside the
             feed-forward, and what each branch adds to the residual stream.
         norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
         layer_norm_eps: What LayerNorm adds to the variance.
         bias: Whether the linear maps and norms have a bias.
         cross_attention: Whether the layer reads a memory.

@@ -38,7 +38,7 @@ class Seq2SeqTransformer(nn.Module):
         max_len: Longest sequence.
         dropout: Probability of dropping while training.
         norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu" or "gelu".
+        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
 
     Raises:
         TypeError: If a size is not an integer, or another setting not a number.

@@ -48,8 +48,14 @@ wrong_settings = pytest.mark.parametrize(
         ({"num_heads": 3}, "num_heads must divide embed_dim=8, got 3"),
         ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
         ({"dropout": -0.5}, r"dropout must be at least 0 and below 1, got -0\.5"),
-        ({"activation": "tanh"}, r"activation must be one of \['gelu', 'relu'\], got 'tanh'"),
-        ({"activation": ["relu"]}, r"activation must be one of \['gelu', 'relu'\], got \["),
+        (
+            {"activation": "tanh"},
+            r"activation must be one of \['gelu', 'gelu_tanh', 'relu'\], got 'tanh'",
+        ),
+        (
+            {"activation": ["relu"]},
+            r"activation must be one of \['gelu', 'gelu_tanh', 'relu'\], got \[",
+        ),
         ({"layer_norm_eps": 0.0}, r"layer_norm_eps must be above 0 and finite, got 0\.0"),
         ({"layer_norm_eps": -1e-5}, r"layer_norm_eps must be above 0 and finite, got -1e-05"),
     ],

@@ -24,7 +24,11 @@ from torch import nn
 from tutorial_lib.feed_forward import FeedForward
 
 SIZES: dict[str, Any] = {"embed_dim": 8, "dim_feedforward": 12}
-TORCH_ACTIVATIONS = {"relu": nn.ReLU(), "gelu": nn.GELU()}
+TORCH_ACTIVATIONS = {
+    "relu": nn.ReLU(),
+    "gelu": nn.GELU(),
+    "gelu_tanh": nn.GELU(approximate="tanh"),
+}
 
 
 def test_the_feed_forward_is_worked_by_hand():
@@ -105,8 +109,14 @@ def test_wrong_sizes_are_refused(name, size, error, says):
     [
         ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
         ({"dropout": -0.5}, r"dropout must be at least 0 and below 1, got -0\.5"),
-        ({"activation": "tanh"}, r"activation must be one of \['gelu', 'relu'\], got 'tanh'"),
-        ({"activation": ["relu"]}, r"activation must be one of \['gelu', 'relu'\], got \["),
+        (
+            {"activation": "tanh"},
+            r"activation must be one of \['gelu', 'gelu_tanh', 'relu'\], got 'tanh'",
+        ),
+        (
+            {"activation": ["relu"]},
+            r"activation must be one of \['gelu', 'gelu_tanh', 'relu'\], got \[",
+        ),
     ],
 )
 def test_wrong_settings_are_refused(wrong, says):

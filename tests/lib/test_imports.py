@@ -28,6 +28,7 @@ LIGHT = (
     ".measure",
     ".data.batches",
     ".data.pairs",
+    ".masked_language_model",
     ".interop",
     ".schedules",
     ".tagger",

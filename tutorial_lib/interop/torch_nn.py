@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
 from tutorial_lib.feed_forward import ACTIVATIONS, Activation
+from tutorial_lib.interop.filling import filled
 from tutorial_lib.layers import TransformerDecoderLayer, TransformerEncoderLayer
 from tutorial_lib.transformer import Transformer, TransformerDecoder, TransformerEncoder
 
-Twin = TypeVar("Twin", bound=nn.Module)
 Stack = TypeVar("Stack", TransformerEncoder, TransformerDecoder)
 
 # Where each part of PyTorch's layers stands in ours.
@@ -79,19 +79,19 @@ def _(module: nn.MultiheadAttention) -> MultiheadAttention:
         state[f"{name}.weight"] = weight
         if bias is not None:
             state[f"{name}.bias"] = bias
-    return _filled(twin, state, like=module)
+    return filled(twin, state, like=module)
 
 
 @from_torch.register
 def _(module: nn.TransformerEncoderLayer) -> TransformerEncoderLayer:
     twin = TransformerEncoderLayer(**_layer_settings(module, name="module"))
-    return _filled(twin, _layer_state(module), like=module)
+    return filled(twin, _layer_state(module), like=module)
 
 
 @from_torch.register
 def _(module: nn.TransformerDecoderLayer) -> TransformerDecoderLayer:
     twin = TransformerDecoderLayer(**_layer_settings(module, name="module"))
-    return _filled(twin, _layer_state(module), like=module)
+    return filled(twin, _layer_state(module), like=module)
 
 
 @from_torch.register
@@ -153,7 +153,7 @@ def _stack_twin(module: nn.Module, kind: type[Stack], *, name: str) -> Stack:
     if twin.norm is not None and isinstance(module.norm, nn.LayerNorm):
         twin.norm.eps = module.norm.eps
         state |= module.norm.state_dict(prefix="norm.")
-    return _filled(twin, state, like=module)
+    return filled(twin, state, like=module)
 
 
 def _parts_of(layer: TorchLayer) -> dict[str, str]:
@@ -255,12 +255,6 @@ def _activation_name(activation: object, *, name: str) -> Activation:
             return known
     if isinstance(activation, nn.ReLU):
         return "relu"
-    if isinstance(activation, nn.GELU) and activation.approximate == "none":
-        return "gelu"
+    if isinstance(activation, nn.GELU):
+        return "gelu" if activation.approximate == "none" else "gelu_tanh"
     raise ValueError(f"{name}.activation must be relu or gelu, got {activation!r}")
-
-
-def _filled(twin: Twin, state: dict[str, Tensor], *, like: nn.Module) -> Twin:
-    weight = next(like.parameters())
-    twin.to(device=weight.device, dtype=weight.dtype).load_state_dict(state)
-    return twin.train(like.training)

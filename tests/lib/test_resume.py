@@ -1,0 +1,293 @@
+"""A run goes on from its checkpoint bit for bit, wherever it was killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from tutorial_lib import resume
+from tutorial_lib.data.reverse import ReverseDataModule
+from tutorial_lib.resume import ResumeCheckpoint, random_state, set_random_state
+from tutorial_lib.tagger import TaggerNetwork
+from tutorial_lib.tasks.sequence_tagger import SequenceTagger
+
+
+class NoisyTagger(SequenceTagger):
+    """Its validation draws random numbers too: left out or done twice, it changes what follows."""
+
+    def validation_step(self, batch, batch_idx):
+        torch.rand(1)
+        random.random()
+        np.random.rand()
+        super().validation_step(batch, batch_idx)
+
+
+class Record(pl.Callback):
+    """Note what every step and every validation did."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple] = []
+        self.validations: list[tuple] = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        place = trainer.current_epoch, batch_idx, trainer.global_step
+        logged = trainer.fit_loop.epoch_loop._batches_that_stepped  # the loggers' step
+        self.steps.append((*place, logged, float(outputs["loss"]), batch[0].tolist()))
+
+    def on_validation_end(self, trainer, pl_module):
+        if not trainer.sanity_checking:
+            loss = float(trainer.callback_metrics["val_loss"])
+            self.validations.append((trainer.global_step, loss))
+
+
+class KeepAll(ResumeCheckpoint):
+    """Keep a copy of every checkpoint."""
+
+    def _save(self, trainer):
+        super()._save(trainer)
+        number = len(list(self.path.parent.glob("*.copy")))
+        shutil.copy(self.path, self.path.with_name(f"{number:02d}.copy"))
+
+
+def train(folder, *, ckpt_path=None, every=1, keep=False, callbacks=(), seed=1, **options):
+    pl.seed_everything(seed, verbose=False)
+    network = TaggerNetwork(input_dim=3, num_classes=3, embed_dim=8, dropout=0.3)
+    task = NoisyTagger(network, num_categories=3, learning_rate=0.01, warmup_steps=2)
+    data = ReverseDataModule(
+        num_categories=3, length=4, train_size=24, val_size=8, test_size=8, batch_size=8, seed=1
+    )
+    record = Record()
+    checkpoint = (KeepAll if keep else ResumeCheckpoint)(
+        every_n_train_steps=every, dirpath=str(folder)
+    )
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        callbacks=[record, checkpoint, *callbacks],
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        logger=False,
+        **options,
+    )
+    trainer.fit(task, data, ckpt_path=ckpt_path, weights_only=True)
+    return {name: value.clone() for name, value in task.state_dict().items()}, record
+
+
+def assert_equal(weights, expected):
+    assert weights.keys() == expected.keys()
+    for name, value in weights.items():
+        assert value.equal(expected[name]), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_epochs": 2},  # 3 batches an epoch
+        {"max_steps": 7, "val_check_interval": 2},
+        {"max_epochs": 2, "val_check_interval": 2},
+        {"max_epochs": 2, "accumulate_grad_batches": 2},
+        {"max_steps": 5, "limit_train_batches": 2},
+        {"max_steps": 7, "val_check_interval": 2, "check_val_every_n_epoch": None},
+        {"max_steps": 7, "limit_val_batches": 0},
+    ],
+    ids=str,
+)
+def test_every_checkpoint_leads_to_the_same_end(tmp_path, options):
+    (tmp_path / "again").mkdir()
+    weights, record = train(tmp_path, keep=True, **options)
+    copies = sorted(tmp_path.glob("*.copy"))
+    assert len(copies) == record.steps[-1][2] + 1  # before the first step, and after each
+    for copy in copies:
+        resumed, rest = train(tmp_path / "again", ckpt_path=copy, **options)
+        assert_equal(resumed, weights)
+        assert rest.steps == record.steps[len(record.steps) - len(rest.steps) :]
+        assert (
+            rest.validations
+            == record.validations[len(record.validations) - len(rest.validations) :]
+        )
+    assert len(rest.steps) == 0  # the last copy is of the end
+
+
+def test_checkpoints_come_every_so_many_steps_and_at_the_end(tmp_path):
+    train(tmp_path, keep=True, every=3, max_steps=7)
+    steps = [
+        torch.load(copy, weights_only=True)["global_step"]
+        for copy in sorted(tmp_path.glob("*.copy"))
+    ]
+    assert steps == [0, 3, 6, 7]
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_a_resumed_run_writes_at_the_same_steps(tmp_path):
+    train(tmp_path, every=2, max_steps=3)
+    (tmp_path / "again").mkdir()
+    train(tmp_path / "again", keep=True, every=2, ckpt_path=tmp_path / "last.ckpt", max_steps=7)
+    steps = [
+        torch.load(copy, weights_only=True)["global_step"]
+        for copy in sorted((tmp_path / "again").glob("*.copy"))
+    ]
+    assert steps == [4, 6, 7]
+
+
+def test_a_trial_run_writes_nothing(tmp_path):
+    train(tmp_path, fast_dev_run=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_is_that_of_the_logs_when_none_is_given(tmp_path):
+    checkpoint = ResumeCheckpoint()
+    trainer = pl.Trainer(accelerator="cpu", logger=False, default_root_dir=tmp_path)
+    checkpoint.setup(trainer, SequenceTagger(torch.nn.Identity(), num_categories=2), "fit")
+    assert checkpoint.path == tmp_path / "last.ckpt"
+
+
+def test_testing_from_a_checkpoint_leaves_the_random_numbers_alone(tmp_path):
+    train(tmp_path, max_steps=3)
+    checkpoint = ResumeCheckpoint(dirpath=str(tmp_path))
+    trainer = pl.Trainer(accelerator="cpu", logger=False, callbacks=[checkpoint])
+    trainer.state.fn = "test"
+    checkpoint.on_load_checkpoint(trainer, None, torch.load(tmp_path / "last.ckpt"))
+    assert checkpoint._found is None
+
+
+def test_random_numbers_go_on_where_they_stood():
+    draws = torch.rand, random.random, np.random.rand
+    state = random_state()
+    first = [float(draw(1) if draw is torch.rand else draw()) for draw in draws]
+    torch.manual_seed(5), random.seed(5), np.random.seed(5)
+    set_random_state(state)
+    assert [float(draw(1) if draw is torch.rand else draw()) for draw in draws] == first
+
+
+def test_the_random_state_needs_no_pickled_code(tmp_path):
+    torch.save(random_state(), tmp_path / "state.pt")
+    torch.save(torch.load(tmp_path / "state.pt", weights_only=True), tmp_path / "again.pt")
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Kill(pl.Callback):
+    """Die after a step, as by kill -9."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            die()
+
+
+def dies_half_written(trainer, path, **_):
+    if trainer.global_step < 4:
+        return SAVE(trainer, path, **_)
+    Path(path).write_bytes(b"half a checkpoint")
+    return die()
+
+
+def dies_before_the_rename(source, target):
+    if torch.load(source, weights_only=True)["global_step"] == 4:
+        die()
+    RENAME(source, target)
+
+
+SAVE, RENAME = pl.Trainer.save_checkpoint, os.replace
+MOMENTS = {
+    "between": ([Kill(step=5)], []),
+    "while validating": ([Kill(step=4)], []),
+    "half written": ([], [(pl.Trainer, "save_checkpoint", dies_half_written)]),
+    "before the rename": ([], [(resume.os, "replace", dies_before_the_rename)]),
+}
+RUN = {"max_steps": 7, "val_check_interval": 2, "every": 2}
+
+
+def in_a_process(target):
+    """Start a function in a process of its own."""
+
+    def run():
+        torch.set_num_threads(1)
+        target()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    return process
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="kill -9 is a signal of POSIX")
+# Python 3.12 on warns of a fork beside other threads; these children compute on one.
+forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@posix
+@forks
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_killed_at_a_bad_moment_goes_on(tmp_path, monkeypatch, moment):
+    callbacks, patches = MOMENTS[moment]
+
+    def killed():
+        for patch in patches:
+            monkeypatch.setattr(*patch)
+        train(tmp_path, callbacks=callbacks, **RUN)
+
+    process = in_a_process(killed)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    last = tmp_path / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == (4 if moment == "between" else 2)
+    resumed, _ = train(tmp_path, ckpt_path=last, **RUN)
+    weights, _ = train(tmp_path / "whole", **RUN)
+    assert_equal(resumed, weights)
+
+
+@posix
+@forks
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_killed_again_and_again_ends_at_the_same_weights(tmp_path):
+    run = {"max_steps": 120, "val_check_interval": 2, "every": 1}
+    last, draw, reached = tmp_path / "last.ckpt", random.Random(0), [0]
+
+    def going_on():
+        train(tmp_path, ckpt_path=last if last.exists() else None, **run)
+
+    for _ in range(4):
+        process = in_a_process(going_on)
+        changed, deadline = last.exists() and last.stat().st_mtime_ns, time.monotonic() + 60
+        while process.is_alive() and time.monotonic() < deadline:
+            if last.exists() and last.stat().st_mtime_ns != changed:
+                break  # it trains
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 0.1))
+        process.kill()
+        process.join()
+        reached.append(torch.load(last, weights_only=True)["global_step"])
+    assert reached == sorted(reached)
+    resumed, _ = train(tmp_path, ckpt_path=last, **run)
+    weights, _ = train(tmp_path / "whole", **run)
+    assert_equal(resumed, weights)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_an_interval_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="every_n_train_steps must be at least 1, got 0"):
+        ResumeCheckpoint(every_n_train_steps=0)
+    with pytest.raises(TypeError, match="every_n_train_steps must be an integer, got str"):
+        ResumeCheckpoint(every_n_train_steps="often")

@@ -143,7 +143,8 @@ class Seq2SeqTask(pl.LightningModule):
         loss, accuracy = self._loss_and_accuracy(batch)
         # Weighted by the tokens that count: batches hold more or less padding.
         count = int((shifted(batch[1])[1] != self.pad_token).sum())
-        self.log_dict({"val_loss": loss, "val_accuracy": accuracy}, batch_size=count)
+        metrics = {"val_loss": loss, "val_accuracy": accuracy}
+        self.log_dict(metrics, batch_size=count, sync_dist=True)  # over all processes
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the share of a test batch's targets that are written without one mistake."""
@@ -153,7 +154,7 @@ class Seq2SeqTask(pl.LightningModule):
             written, (0, tgt.shape[1] - written.shape[1]), value=self.pad_token
         )
         exact = (written == tgt).all(dim=1).float().mean()
-        self.log("test_exact_match", exact, batch_size=len(src))
+        self.log("test_exact_match", exact, batch_size=len(src), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam, and a rate that changes every step until the trainer's last."""

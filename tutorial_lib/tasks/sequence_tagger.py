@@ -132,4 +132,4 @@ class SequenceTagger(pl.LightningModule):
         loss, accuracy = self._loss_and_accuracy(batch)
         # Weighted by the batch's size, so that a short last batch counts for what it holds.
         metrics = {f"{stage}_loss": loss, f"{stage}_accuracy": accuracy}
-        self.log_dict(metrics, batch_size=len(batch[0]))
+        self.log_dict(metrics, batch_size=len(batch[0]), sync_dist=True)  # over all processes

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 
 from tutorial_lib import resume
 from tutorial_lib.data.reverse import ReverseDataModule
@@ -110,10 +111,8 @@ def test_every_checkpoint_leads_to_the_same_end(tmp_path, options):
         resumed, rest = train(tmp_path / "again", ckpt_path=copy, **options)
         assert_equal(resumed, weights)
         assert rest.steps == record.steps[len(record.steps) - len(rest.steps) :]
-        assert (
-            rest.validations
-            == record.validations[len(record.validations) - len(rest.validations) :]
-        )
+        done = len(record.validations) - len(rest.validations)
+        assert rest.validations == record.validations[done:]
     assert len(rest.steps) == 0  # the last copy is of the end
 
 
@@ -150,13 +149,13 @@ def test_the_folder_is_that_of_the_logs_when_none_is_given(tmp_path):
     assert checkpoint.path == tmp_path / "last.ckpt"
 
 
-def test_testing_from_a_checkpoint_leaves_the_random_numbers_alone(tmp_path):
-    train(tmp_path, max_steps=3)
-    checkpoint = ResumeCheckpoint(dirpath=str(tmp_path))
+def test_only_training_takes_the_random_numbers_from_a_checkpoint():
+    checkpoint, task = ResumeCheckpoint(), SequenceTagger(torch.nn.Identity(), num_categories=2)
     trainer = pl.Trainer(accelerator="cpu", logger=False, callbacks=[checkpoint])
-    trainer.state.fn = "test"
-    checkpoint.on_load_checkpoint(trainer, None, torch.load(tmp_path / "last.ckpt"))
-    assert checkpoint._found is None
+    for stage, found in (("test", None), ("fit", "something")):
+        trainer.state.fn = TrainerFn(stage)
+        checkpoint.on_load_checkpoint(trainer, task, {resume.KEY: "something", "global_step": 1})
+        assert checkpoint._found == found
 
 
 def test_random_numbers_go_on_where_they_stood():
@@ -262,7 +261,7 @@ def test_a_run_killed_at_a_bad_moment_goes_on(tmp_path, monkeypatch, moment):
 @forks
 @pytest.mark.usefixtures("one_thread")
 def test_a_run_killed_again_and_again_ends_at_the_same_weights(tmp_path):
-    run = {"max_steps": 120, "val_check_interval": 2, "every": 1}
+    run = {"max_steps": 60, "val_check_interval": 2, "every": 2}
     last, draw, reached = tmp_path / "last.ckpt", random.Random(0), [0]
 
     def going_on():

@@ -1,4 +1,4 @@
-"""A callback of the book's own: how attention comes about while a network trains."""
+"""Callbacks of the book's own: what a run keeps of its losses and its attention maps."""
 
 from __future__ import annotations
 
@@ -13,6 +13,52 @@ from torch import Tensor
 from tutorial_lib.validation import kind_of, require_positive
 
 Maps = Sequence[Float[Tensor, "batch heads query key"]]
+
+
+class TrainingRecord(pl.Callback):
+    """Keep the loss of every training batch, and what every validation has logged.
+
+    Args:
+        prefix: What the names of the validation's numbers begin with.
+
+    Attributes:
+        losses: What ``training_step`` returned, batch by batch; nothing where it returned none.
+        validated: For each name a number from every validation, without the Trainer's check
+            before the training.
+
+    Raises:
+        TypeError: If ``prefix`` is not a string.
+
+    Used in :doc:`/notebooks/31_lightning_from_the_ground`.
+    """
+
+    def __init__(self, *, prefix: str = "val_") -> None:
+        super().__init__()
+        if not isinstance(prefix, str):
+            raise TypeError(f"prefix must be a string, got {kind_of(prefix)}")
+        self.prefix = prefix
+        self.losses: list[float] = []
+        self.validated: dict[str, list[float]] = {}
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Note the loss of a batch."""
+        if outputs:
+            self.losses.append(float(outputs["loss"]))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note what the validation has logged."""
+        if trainer.sanity_checking:
+            return
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith(self.prefix):
+                self.validated.setdefault(name, []).append(float(value))
 
 
 class AttentionHistory(pl.Callback):

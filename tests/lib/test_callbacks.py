@@ -1,4 +1,4 @@
-"""The history of attention holds what was there, and leaves the training as it was."""
+"""What the callbacks keep is what was there, and they leave the training as it was."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 
-from tutorial_lib.callbacks import AttentionHistory
+from tutorial_lib.callbacks import AttentionHistory, TrainingRecord
 from tutorial_lib.data.reverse import ReverseDataModule
 from tutorial_lib.tagger import TaggerNetwork
 from tutorial_lib.tasks.sequence_tagger import SequenceTagger
@@ -33,10 +33,9 @@ def make_trainer(*callbacks, steps=7, **options):
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
-        limit_val_batches=0,
         logger=False,
         max_steps=steps,
-        **options,
+        **{"limit_val_batches": 0} | options,
     )
 
 
@@ -60,6 +59,60 @@ class Everything(pl.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.losses.append(outputs["loss"].item())
+
+
+class Given(pl.LightningModule):
+    """Log what is handed over: the batches' values, and in the end the number of validations."""
+
+    def __init__(self, returns=True):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.returns, self.count = returns, 0
+
+    def training_step(self, batch, batch_idx):
+        self.log("train_mean", batch.mean())
+        return batch.mean() + 0 * self.weight if self.returns else None
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_mean", batch.mean() + self.current_epoch)
+
+    def on_validation_epoch_end(self):
+        self.count += 1
+        self.log("val_count", float(self.count))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+def fit_given(module, *callbacks):
+    rows = torch.utils.data.DataLoader([1.0, 2.0, 6.0], batch_size=2)
+    trainer = make_trainer(*callbacks, steps=-1, max_epochs=2, limit_val_batches=1.0)
+    trainer.fit(module, rows, rows)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_the_record_holds_every_loss_and_every_validation_but_the_check_before():
+    record = TrainingRecord()
+    fit_given(Given(), record)
+    assert record.losses == [1.5, 6.0] * 2
+    # A mean over the rows; the check before the training was the first to be counted.
+    assert record.validated == {"val_mean": [3.0, 4.0], "val_count": [2.0, 3.0]}
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers", "ignore:`training_step` returned"
+)
+def test_the_record_leaves_out_what_returns_no_loss():
+    record = TrainingRecord(prefix="val_c")
+    fit_given(Given(returns=False), record)
+    assert record.losses == []
+    assert record.validated == {"val_count": [2.0, 3.0]}
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_prefix_that_is_no_string_is_refused():
+    with pytest.raises(TypeError, match=r"^prefix must be a string, got int"):
+        TrainingRecord(prefix=3)
 
 
 def test_it_looks_before_every_few_steps_and_at_the_end():

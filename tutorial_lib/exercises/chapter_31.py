@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,39 +97,6 @@ def two_batches_make_a_step(training_step: Callable) -> None:
         f"the weights are {got.tolist()}, with accumulate_grad_batches=2 they are "
         f"{expected.tolist()}"
     )
-
-
-@check.exercise(4, hint="Keep the best value and a count; a value that is better ends the count.")
-def stopping_is_that_of_lightning(stops_after: Callable) -> None:
-    """Compare with the rule on sequences that end, recover, and stand still."""
-    falling = [1.0, 0.9, 0.8, 0.7, 0.6]
-    for losses, patience, min_delta in [
-        (falling, 2, 0.0),
-        ([1.0, 0.5, 0.6, 0.7, 0.8, 0.9], 2, 0.0),
-        ([1.0, 0.5, 0.6, 0.7, 0.4, 0.9, 0.8, 0.5, 0.1], 3, 0.0),
-        ([1.0, 1.0, 1.0, 1.0], 2, 0.0),
-        ([3.0, 2.0, 2.5, 2.2, 2.1], 1, 0.0),
-        (falling, 2, 0.25),
-        ([1.0, 0.95, 0.85, 0.84, 0.83, 0.2], 2, 0.1),
-    ]:
-        got = stops_after(list(losses), patience, min_delta)
-        expected = _stops_after(losses, patience, min_delta)
-        assert got == expected, (
-            f"for {losses}, patience {patience} and min_delta {min_delta} "
-            f"the answer is {expected}, got {got!r}"
-        )
-
-
-def _stops_after(losses: Sequence[float], patience: int, min_delta: float) -> int | None:
-    best, count = math.inf, 0
-    for number, loss in enumerate(losses, start=1):
-        if loss < best - min_delta:
-            best, count = loss, 0
-        else:
-            count += 1
-        if count >= patience:
-            return number
-    return None
 
 
 class _Regression(pl.LightningModule):

@@ -40,6 +40,8 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=f".*({HARMLESS})")
+            # Lightning calls jsonargparse by old names.
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
             BookCLI(args=find_configs(sys.argv[1:] if args is None else args))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -17,6 +17,8 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tutorial_lib"
 ENVIRONMENT = ("requirements.txt", "constraints.txt")
+COMMAND_LINE = f"{PACKAGE}/cli.py"  # who imports it may run every config
+CLASS_PATH = re.compile(rf"class_path: ({PACKAGE}[\w.]*)")
 
 
 def chapter_paths(root: Path = ROOT) -> list[Path]:
@@ -58,14 +60,23 @@ def dependency_digest(text: str, root: Path = ROOT) -> str:
 
 
 def imported_files(code: str, root: Path = ROOT) -> set[Path]:
-    """Find the package's files that running the code reads."""
+    """Find the package's files that running the code reads.
+
+    Code that imports the command line may run every config, and what the configs name.
+    """
     found: set[Path] = set()
     waiting = list(_module_files(code, root))
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting.extend(_module_files(path.read_text("utf-8"), root))
+        if path in found:
+            continue
+        found.add(path)
+        text = path.read_text("utf-8")
+        if path == root / COMMAND_LINE:
+            waiting.extend((root / PACKAGE / "configs").glob("*.yaml"))
+        if path.suffix == ".yaml":
+            text = "\n".join(f"import {name}" for name in CLASS_PATH.findall(text))
+        waiting.extend(_module_files(text, root))
     return found
 
 

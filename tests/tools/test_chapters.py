@@ -92,3 +92,13 @@ def test_a_page_without_a_notebooks_front_matter_is_refused(root: Path) -> None:
 def test_only_chapters_have_a_number() -> None:
     assert chapter_number("notebooks/11_scaled_dot_product_attention") == 11
     assert chapter_number("book/index") is None
+
+
+def test_the_command_line_brings_the_configs_and_what_they_name(root: Path) -> None:
+    package = root / "tutorial_lib"
+    (package / "configs").mkdir()
+    (package / "configs" / "one.yaml").write_text("class_path: tutorial_lib.upper.Shout\n")
+    (package / "cli.py").write_text("")
+    files = imported_files("from tutorial_lib.cli import main", root)
+    names = ["__init__.py", "cli.py", "lower.py", "one.yaml", "upper.py"]
+    assert sorted(path.name for path in files) == names

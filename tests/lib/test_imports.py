@@ -34,6 +34,11 @@ LIGHT = (
     ".tagger",
     ".training",
     ".results",
+    ".patches",
+    ".vision",
+    ".convnet",
+    ".rollout",
+    ".interop.huggingface_vision",
     ".exercises.checker",
 )
 SCRIPT = f"""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float, Int
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from tutorial_lib.generation import greedy_search
-from tutorial_lib.tasks.optimization import scheduled_adam
+from tutorial_lib.generation import beam_search, greedy_search
+from tutorial_lib.tasks.optimization import Schedule, scheduled_adam
 from tutorial_lib.teacher_forcing import shifted, token_cross_entropy
-from tutorial_lib.validation import require_above_zero, require_counts, require_probability
+from tutorial_lib.validation import (
+    require_above_zero,
+    require_counts,
+    require_positive,
+    require_probability,
+)
 
 Batch = tuple[Int[Tensor, "batch source"], Int[Tensor, "batch target"]]
 
 
 class Seq2SeqTask(pl.LightningModule):
-    r"""Write the target of a source: teacher forcing, Adam, cosine schedule with warm-up.
+    r"""Write the target of a source: teacher forcing, Adam, a schedule with warm-up.
 
     .. math:: \mathcal L = -\frac{1}{|R|} \sum_{(b,i) \in R} \log p(t_{b,i+1} \mid s_b,
         t_{b,0}, \dots, t_{b,i})
@@ -40,14 +47,18 @@ class Seq2SeqTask(pl.LightningModule):
         label_smoothing: Share of the target probability that is spread over all tokens while
             training.
         use_cache: Whether the network's targets can be written with a cache.
+        schedule: How the rate falls behind its peak: "cosine", to 0 at the trainer's last step,
+            or "inverse_sqrt", the paper's.
 
     Raises:
         TypeError: If ``network`` is not a module, a token or ``warmup_steps`` not an integer, or
             another setting not a number.
         ValueError: If ``learning_rate`` is not above 0, ``label_smoothing`` outside [0, 1), a
-            token or ``warmup_steps`` negative, or two of the three tokens the same.
+            token or ``warmup_steps`` negative, two of the three tokens the same, or ``schedule``
+            not known.
 
-    Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`.
+    Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`, with the paper's schedule and
+    beam search in :doc:`/notebooks/43_translation`.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class Seq2SeqTask(pl.LightningModule):
         warmup_steps: int = 50,
         label_smoothing: float = 0.0,
         use_cache: bool = True,
+        schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
         if not isinstance(network, nn.Module):
@@ -78,12 +90,15 @@ class Seq2SeqTask(pl.LightningModule):
             )
         require_above_zero(learning_rate=learning_rate)
         require_probability(label_smoothing=label_smoothing)
+        if schedule not in get_args(Schedule):
+            raise ValueError(f"schedule must be one of {get_args(Schedule)}, got {schedule!r}")
         # The network is not a number: stored as a hyperparameter it would be pickled whole.
         self.save_hyperparameters(ignore=["network"])
         self.network = network
         self.pad_token, self.start_token, self.end_token = pad_token, start_token, end_token
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.label_smoothing, self.use_cache = label_smoothing, use_cache
+        self.schedule: Schedule = schedule
 
     def forward(
         self, src: Int[Tensor, "batch source"], tgt: Int[Tensor, "batch target"]
@@ -101,34 +116,48 @@ class Seq2SeqTask(pl.LightningModule):
 
     @torch.no_grad()
     def generate(
-        self, src: Int[Tensor, "batch source"], *, max_new_tokens: int
+        self,
+        src: Int[Tensor, "batch source"],
+        *,
+        max_new_tokens: int,
+        num_beams: int = 1,
+        length_penalty: float = 0.0,
     ) -> Int[Tensor, "batch length"]:
-        """Write the targets of some sources, by greedy search.
+        """Write the targets of some sources, by greedy search or by beam search.
 
         The network is put into evaluation mode, and back into the mode it was in.
 
         Args:
             src: Source tokens.
             max_new_tokens: Most tokens to write, the end token included.
+            num_beams: Number of hypotheses that beam search follows; 1 is greedy search.
+            length_penalty: See :func:`tutorial_lib.generation.beam_search`; greedy search needs
+                none.
 
         Returns:
             Targets from the start token on, padded behind the end token.
 
         Raises:
-            TypeError: If ``max_new_tokens`` is not an integer.
-            ValueError: If it is below 1, or a token out of range.
+            TypeError: If a number is not an integer, or ``length_penalty`` not a number.
+            ValueError: If a number is below 1, ``length_penalty`` negative, or a token out of
+                range.
         """
+        require_positive(num_beams=num_beams)
         was_training = self.network.training
         self.network.eval()
         try:
-            return greedy_search(
-                self.network.given(src),  # type: ignore[operator]
-                src.new_full((len(src), 1), self.start_token),
-                max_new_tokens=max_new_tokens,
-                stop_token=self.end_token,
-                pad_token=self.pad_token,
-                use_cache=self.use_cache,
-            )
+            given = self.network.given(src)  # type: ignore[operator]
+            prompt = src.new_full((len(src), 1), self.start_token)
+            options: dict[str, Any] = {
+                "max_new_tokens": max_new_tokens,
+                "stop_token": self.end_token,
+                "pad_token": self.pad_token,
+                "use_cache": self.use_cache,
+            }
+            if num_beams == 1:
+                return greedy_search(given, prompt, **options)
+            options |= {"num_beams": num_beams, "length_penalty": length_penalty}
+            return beam_search(given, prompt, **options).tokens[:, 0]
         finally:
             self.network.train(was_training)
 
@@ -157,12 +186,13 @@ class Seq2SeqTask(pl.LightningModule):
         self.log("test_exact_match", exact, batch_size=len(src), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam, and a rate that changes every step until the trainer's last."""
+        """Adam, and a rate that changes every step."""
         return scheduled_adam(
             self,
             self.parameters(),
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup_steps,
+            schedule=self.schedule,
         )
 
     def _loss_and_accuracy(

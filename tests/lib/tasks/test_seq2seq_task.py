@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from tutorial_lib.data.pair_module import PairDataModule
 from tutorial_lib.data.pairs import END, PAD, START
-from tutorial_lib.schedules import cosine_with_warmup
+from tutorial_lib.generation import beam_search
+from tutorial_lib.schedules import cosine_with_warmup, inverse_sqrt_with_warmup
 from tutorial_lib.seq2seq import Seq2SeqTransformer
 from tutorial_lib.tasks.seq2seq import Seq2SeqTask
 
@@ -154,6 +155,15 @@ def test_the_rate_follows_the_schedule_to_the_last_step_of_the_trainer(trained):
     assert max(record.rates) == record.rates[3] == 1e-2
 
 
+def test_the_rate_of_the_papers_schedule_falls_with_the_root_of_the_step(tmp_path):
+    record = Recorder()
+    task = make_task(CopyMachine(), schedule="inverse_sqrt")
+    make_trainer(tmp_path, record, epochs=1).fit(task, make_data())
+    expected = [1e-2 * inverse_sqrt_with_warmup(step, warmup_steps=3) for step in range(16)]
+    assert record.rates == pytest.approx(expected, abs=1e-12)
+    assert record.rates[15] == pytest.approx(1e-2 * (4 / 16) ** 0.5)
+
+
 def test_the_optimizer_is_adam_over_all_parameters(trained):
     task = trained[0]
     (optimizer,) = [task.optimizers(use_pl_optimizer=False)]
@@ -272,6 +282,22 @@ def test_the_cache_writes_the_same_targets(trained):
     assert task.generate(src, max_new_tokens=5).equal(plain.generate(src, max_new_tokens=5))
 
 
+def test_beams_write_what_beam_search_finds(trained):
+    task, data, *_ = trained
+    src = data.splits[2].tensors[0]
+    task.network.eval()
+    prompt = src.new_full((len(src), 1), START)
+    options = {"max_new_tokens": 5, "stop_token": END, "pad_token": PAD}
+    for num_beams, penalty in ((2, 0.0), (3, 1.0)):
+        settings = {"num_beams": num_beams, "length_penalty": penalty}
+        expected = beam_search(task.network.given(src), prompt, **settings, **options).tokens[:, 0]
+        assert task.generate(src, max_new_tokens=5, **settings).equal(expected)
+    one = task.generate(src, max_new_tokens=5, num_beams=1)
+    assert one.equal(task.generate(src, max_new_tokens=5))
+    with pytest.raises(ValueError, match=r"^num_beams must be at least 1, got 0"):
+        task.generate(src, max_new_tokens=5, num_beams=0)
+
+
 @pytest.mark.parametrize("mode", [True, False])
 def test_generating_puts_the_network_back_into_the_mode_it_was_in(mode):
     task = make_task().train(mode)
@@ -298,6 +324,7 @@ def test_the_task_comes_back_from_its_checkpoint(trained):
         "warmup_steps": 3,
         "label_smoothing": 0.0,
         "use_cache": True,
+        "schedule": "cosine",
     }
 
 
@@ -349,6 +376,7 @@ def test_the_same_seed_trains_the_same_network(trained, tmp_path):
         ({"warmup_steps": -5}, ValueError, "warmup_steps must be at least 0, got -5"),
         ({"warmup_steps": 1.5}, TypeError, "warmup_steps must be an integer, got float"),
         ({"label_smoothing": 1.0}, ValueError, r"label_smoothing must be .* got 1\.0"),
+        ({"schedule": "step"}, ValueError, r"schedule must be one of .* got 'step'"),
     ],
 )
 def test_wrong_settings_are_refused(wrong, error, says):

@@ -1,0 +1,122 @@
+"""A text decoder: layers that are handed in, between words and scores of the next word."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tutorial_lib.cache import KVCache
+from tutorial_lib.decoder import DecoderMaps, TransformerDecoder
+from tutorial_lib.embedding import TokenEmbedding, require_tokens
+from tutorial_lib.layers import TransformerDecoderLayer
+from tutorial_lib.left_padding import token_positions
+from tutorial_lib.positions import LearnedPositionalEmbedding
+from tutorial_lib.validation import kind_of
+
+
+class TextDecoder(nn.Module):
+    r"""Score the next word of a text, given what was seen.
+
+    .. math:: p(t_{i+1} \mid m, t_0, \dots, t_i) = \operatorname{softmax}\big(
+        \operatorname{logits}(\operatorname{layers}(\operatorname{embed}(t) + P,\, m))_i\big)
+
+    The layers are handed in: a causal decoder whose cross-attention reads the memory m. Around them
+    stand one table of words for input and output, and trained positions P.
+
+    Args:
+        layers: The layers, with cross-attention.
+        vocab_size: Number of different tokens.
+        max_len: Longest text.
+
+    Raises:
+        TypeError: If ``layers`` is not a TransformerDecoder, or a size not an integer.
+        ValueError: If ``layers`` has no cross-attention, or a size is below 1.
+
+    Taught in :doc:`/notebooks/34_injected_nested_modules`.
+    """
+
+    def __init__(self, layers: TransformerDecoder, *, vocab_size: int, max_len: int) -> None:
+        super().__init__()
+        if not isinstance(layers, TransformerDecoder):
+            raise TypeError(f"layers must be a TransformerDecoder, got {kind_of(layers)}")
+        if cast(TransformerDecoderLayer, layers.layers[0]).cross_attn is None:
+            raise ValueError("layers must have cross-attention, to read what was seen")
+        self.layers = layers
+        self.embedding = TokenEmbedding(vocab_size, layers.embed_dim)
+        self.positions = LearnedPositionalEmbedding(layers.embed_dim, max_len=max_len)
+
+    @property
+    def embed_dim(self) -> int:
+        """Width of the memory that is read."""
+        return self.layers.embed_dim
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch length"],
+        memory: Float[Tensor, "batch places embed_dim"],
+        *,
+        cache: KVCache | None = None,
+    ) -> Float[Tensor, "batch length vocab_size"]:
+        """Score the next word at every position.
+
+        Args:
+            tokens: Words from the start token on, padded on the right; with a cache, those that it
+                has not seen yet.
+            memory: What was seen, one vector for each place.
+            cache: What earlier calls have seen; the tokens are added.
+
+        Returns:
+            The logits.
+
+        Raises:
+            RuntimeError: If a cache is used while gradients are recorded.
+            TypeError: If ``tokens`` is not a tensor of integers.
+            ValueError: If a token is out of range, the text too long, or ``memory`` does not fit.
+        """
+        start = 0 if cache is None else cache.length
+        x = self._embed(tokens, start)
+        return self.embedding.logits(self.layers(x, memory, is_causal=True, cache=cache))
+
+    def attention_maps(
+        self,
+        tokens: Int[Tensor, "batch length"],
+        memory: Float[Tensor, "batch places embed_dim"],
+    ) -> DecoderMaps:
+        """Show who attends to whom, layer by layer.
+
+        Args:
+            tokens: Words from the start token on.
+            memory: What was seen.
+
+        Returns:
+            The weights of self- and cross-attention, without gradients.
+
+        Raises:
+            TypeError: If ``tokens`` is not a tensor of integers.
+            ValueError: If a token is out of range, the text too long, or ``memory`` does not fit.
+        """
+        return self.layers.attention_maps(self._embed(tokens, 0), memory, is_causal=True)
+
+    def make_cache(self, batch_size: int, capacity: int) -> KVCache:
+        """Make an empty cache of the layers' sizes, float type and device.
+
+        Args:
+            batch_size: Number of texts.
+            capacity: Number of positions there is room for.
+
+        Returns:
+            The cache.
+
+        Raises:
+            TypeError: If a size is not an integer.
+            ValueError: If a size is below 1.
+        """
+        return self.layers.make_cache(batch_size, capacity)
+
+    def _embed(self, tokens: Tensor, start: int) -> Tensor:
+        require_tokens(tokens, name="tokens")
+        end = start + tokens.shape[1]
+        x = self.embedding(tokens)
+        return self.positions(x, token_positions(None, start, end, device=x.device))

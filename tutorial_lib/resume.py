@@ -197,7 +197,7 @@ def random_state() -> dict[str, Any]:
     numpy["state"]["key"] = torch.from_numpy(numpy["state"]["key"].astype(np.int64))
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         "python": random.getstate(),
         "numpy": numpy,
     }

@@ -33,7 +33,9 @@ def unpack_gives_three_linear_weights(unpack: Callable) -> None:
             assert is_close(F.linear(x, piece), expected), f"the {name} is another one's"
 
 
-@check.exercise(2, hint="The cube stands inside the hyperbolic tangent, under the root's factor.")
+@check.exercise(
+    2, hint="Inside the tangent the root of 2/pi multiplies the whole bracket, x and the cube."
+)
 def gelu_tanh_is_gpt2s(gelu_tanh: Callable) -> None:
     """Compare with PyTorch's, which has both forms."""
     x = torch.linspace(-5, 5, 101, dtype=torch.float64)
@@ -45,7 +47,7 @@ def gelu_tanh_is_gpt2s(gelu_tanh: Callable) -> None:
 
 
 @check.exercise(
-    3, hint="To 12 d^2 + 13 d a layer add the input norm and the output map, norm, bias."
+    3, hint="Three tables, a norm, 12 d^2 + 13 d a layer, a map, a norm, a bias for each token."
 )
 def bert_count_is_that_of_the_model(bert_count: Callable) -> None:
     """Compare with models of several sizes, and with the published one."""

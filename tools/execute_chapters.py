@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from chapters import ROOT, chapter_paths, read_chapter
 from jupyter_cache import get_cache
@@ -84,7 +85,8 @@ def executed(path: Path) -> tuple[NotebookNode, float]:
     """
     cache = get_cache(CACHE)
     key, notebook = cache.merge_match_into_notebook(read_chapter(path))
-    return notebook, cache.get_cache_record(key).data["execution_seconds"]
+    data: dict[str, Any] = dict(cache.get_cache_record(key).data)  # typed as a column
+    return notebook, data["execution_seconds"]
 
 
 def _is_cached(cache: JupyterCacheAbstract, path: Path) -> bool:

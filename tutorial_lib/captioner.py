@@ -81,7 +81,7 @@ class Captioner(nn.Module):
             images: The images.
 
         Returns:
-            The memory: a vector for each place.
+            The memory, a vector for each place.
 
         Raises:
             ValueError: If the encoder returns something else.

@@ -33,7 +33,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: What stands after ``python -m tutorial_lib``; taken from there when left out.
 
     Returns:
-        The exit status: 0, or 2 for a wrong config.
+        The exit status, 0, or 2 for a wrong config.
 
     Taught in :doc:`/notebooks/35_command_line_and_devices`.
     """

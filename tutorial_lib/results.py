@@ -29,7 +29,8 @@ def result_line(
         digits: Digits behind the point.
 
     Returns:
-        Such as "test accuracy: 98.2 % (97.8 to 98.6, 3 seeds). Baselines: chance 10.0 %."
+        A sentence such as
+        ``test accuracy: 98.2 % (97.8 to 98.6, 3 seeds). Baselines: chance 10.0 %.``
 
     Raises:
         TypeError: If ``digits`` is not an integer.

@@ -34,7 +34,7 @@ def attention_rollout(
         residual: Share of the residual connection, r; a half in the paper.
 
     Returns:
-        A matrix for each sequence: row i says how much output token i has of each input token.
+        A matrix for each sequence; row i says how much output token i has of each input token.
         Every row sums to one. A query that may attend to nothing keeps what it has.
 
     Raises:

@@ -14,12 +14,11 @@ from tutorial_lib.validation import require_positive
 class RowsDataModule(pl.LightningDataModule):
     """Training, validation and test rows that a task's ``make_splits`` draws or reads.
 
+    They stand in ``splits``, three of them, from ``setup`` on.
+
     Args:
         batch_size: Rows in a batch.
         seed: Seed of the data and of the training order.
-
-    Attributes:
-        splits: The three splits, from ``setup`` on.
 
     Raises:
         TypeError: If a size is not an integer.

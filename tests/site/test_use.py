@@ -58,7 +58,7 @@ def chapter(base: str) -> str:
     return next(path for path in page_paths() if path.startswith("notebooks/"))
 
 
-def stops_of_tab(page: Page, limit: int = 600) -> Iterator[dict]:
+def stops_of_tab(page: Page, limit: int = 3000) -> Iterator[dict]:
     """Press Tab from the top of the page until the keyboard leaves it."""
     for _ in range(limit):
         page.keyboard.press("Tab")

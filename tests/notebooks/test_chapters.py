@@ -70,6 +70,13 @@ def test_every_frozen_cell_has_a_stored_output(path: Path) -> None:
 
 
 @each_chapter
+def test_no_cell_hides_its_value_behind_a_semicolon(path: Path) -> None:
+    # IPython honours it, nbval does not: it would see an output that the site has not.
+    for cell in cells_of(path, "code"):
+        assert not cell.source.splitlines()[-1].split("#")[0].rstrip().endswith(";"), cell.source
+
+
+@each_chapter
 def test_only_what_measures_time_may_print_something_else_next_time(path: Path) -> None:
     for cell in cells_of(path, "code"):
         if has_tag(cell, "nbval-ignore-output"):

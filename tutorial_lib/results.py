@@ -26,7 +26,7 @@ def result_line(
         values: The result of each seed.
         baselines: What the result is to be compared with, by name.
         percent: Whether the values are shares, written in percent.
-        digits: Digits behind the point.
+        digits: Digits behind the point; what would round to 0 has one digit that is not 0.
 
     Returns:
         A sentence such as
@@ -46,7 +46,9 @@ def result_line(
     scale, unit = (100, " %") if percent else (1, "")
 
     def number(value: float) -> str:
-        return f"{scale * value:.{digits}f}"
+        rounded = f"{scale * value:.{digits}f}"
+        # A chance of 1 in 10 000 is not 0.0 %.
+        return f"{scale * value:.1g}" if value and not float(rounded) else rounded
 
     mean, low, high = sum(values) / len(values), min(values), max(values)
     spread = f"({number(low)} to {number(high)}, {len(values)} seed{'s' * (len(values) != 1)})"

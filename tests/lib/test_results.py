@@ -21,6 +21,11 @@ def test_other_measures_keep_their_unit():
     assert line == "bits: 1.50 (1.50 to 1.50, 1 seed). Baselines: trigrams 2.25."
 
 
+def test_a_small_chance_is_not_written_as_none():
+    line = result_line("right", [0.5, 0.0], baselines={"chance": 1 / 9360})
+    assert line == "right: 25.0 % (0.0 to 50.0, 2 seeds). Baselines: chance 0.01 %."
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

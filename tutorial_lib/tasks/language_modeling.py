@@ -108,7 +108,7 @@ class LanguageModeling(pl.LightningModule):
         tokens, labels, characters = batch
         loss = token_cross_entropy(self(tokens), labels)
         counted, begun = int((labels != IGNORED).sum()), int(characters.sum())
-        self.log(f"{stage}_loss", loss, batch_size=counted)
+        self.log(f"{stage}_loss", loss, batch_size=counted, sync_dist=True)  # over all processes
         if begun:  # weighted by the characters, the batches' means add up to that of the text
             bits = loss * counted / (math.log(2) * begun)
-            self.log(f"{stage}_bits_per_character", bits, batch_size=begun)
+            self.log(f"{stage}_bits_per_character", bits, batch_size=begun, sync_dist=True)

@@ -99,9 +99,10 @@ class SentenceOrderingTask(pl.LightningModule):
 
     def _log_evaluation(self, stage: str, batch: Batch) -> None:
         scores, labels = self(**batch), batch["labels"]
-        stories = len(labels)
+        tau, exact = kendall_tau(scores, labels), exact_match(scores, labels).float()
+        metrics = {f"{stage}_tau": tau.mean(), f"{stage}_exact": exact.mean()}
+        # The loss is a mean over markers, the others over stories, of all processes.
         markers = int(has_label(labels).sum())
-        # The loss is a mean over markers, the others over stories: each weighted by its number.
-        self.log(f"{stage}_loss", rank_loss(scores, labels), batch_size=markers)
-        self.log(f"{stage}_tau", kendall_tau(scores, labels).mean(), batch_size=stories)
-        self.log(f"{stage}_exact", exact_match(scores, labels).float().mean(), batch_size=stories)
+        loss = rank_loss(scores, labels)
+        self.log(f"{stage}_loss", loss, batch_size=markers, sync_dist=True)
+        self.log_dict(metrics, batch_size=len(labels), sync_dist=True)

@@ -57,7 +57,8 @@ class Seq2SeqTask(pl.LightningModule):
             token or ``warmup_steps`` negative, two of the three tokens the same, or ``schedule``
             not known.
 
-    Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`.
+    Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`, with the paper's schedule and
+    beam search in :doc:`/notebooks/43_translation`.
     """
 
     def __init__(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pickletools
-import zipfile
-
 import pytest
-import pytorch_lightning as pl
 import torch
+from lightning_runs import Recorder, assert_holds_no_module, fit_and_save, make_trainer
 from torch import nn
 
 from tutorial_lib.cache import KVCache
@@ -39,42 +36,12 @@ def make_data():
     return ShapesDataModule(train_size=256, val_size=20, test_size=21, batch_size=16)
 
 
-class Recorder(pl.Callback):
-    """Note rates and loss of every training step."""
-
-    def __init__(self) -> None:
-        self.rates: list[list[float]] = []
-        self.losses: list[float] = []
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.losses.append(float(outputs["loss"]))
-
-
-def make_trainer(tmp_path, *callbacks, epochs=2):
-    return pl.Trainer(
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        default_root_dir=tmp_path,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        logger=False,
-        max_epochs=epochs,
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Train once: the task, its data, its record and its checkpoint."""
     folder = tmp_path_factory.mktemp("trained")
-    task, data, record = make_task(), make_data(), Recorder()
-    trainer = make_trainer(folder, record)
-    trainer.fit(task, data)
-    path = folder / "task.ckpt"
-    trainer.save_checkpoint(path)
+    task, data = make_task(), make_data()
+    record, path = fit_and_save(folder, task, data, max_epochs=2)
     return task, data, record, path
 
 
@@ -101,8 +68,8 @@ def test_training_lowers_the_loss(trained):
 def test_both_rates_follow_the_schedule_a_tenth_apart(trained):
     _, _, record, _ = trained
     factors = [cosine_with_warmup(s, warmup_steps=3, total_steps=32) for s in range(32)]
-    assert [rates[1] for rates in record.rates] == pytest.approx([1e-2 * f for f in factors])
-    assert [rates[0] for rates in record.rates] == pytest.approx([1e-3 * f for f in factors])
+    assert [rates[1] for rates in record.group_rates] == pytest.approx([1e-2 * f for f in factors])
+    assert [rates[0] for rates in record.group_rates] == pytest.approx([1e-3 * f for f in factors])
 
 
 def test_every_parameter_is_in_the_group_of_its_part():
@@ -135,7 +102,7 @@ def test_a_frozen_encoder_stays_as_it_is_while_the_decoder_is_trained(tmp_path):
     task = make_task(make_parts(kind=ConvEncoder, dropout=0.5), freeze_encoder=True)
     encoder, decoder = state(task.captioner.encoder), state(task.captioner.decoder)
     with pytest.warns(UserWarning, match="in eval mode at the start of training"):
-        make_trainer(tmp_path, epochs=1).fit(task, make_data())
+        make_trainer(tmp_path, max_epochs=1).fit(task, make_data())
     assert not moved(task.captioner.encoder, encoder)  # with the statistics of BatchNorm
     assert moved(task.captioner.decoder, decoder)
     assert task.training
@@ -265,26 +232,21 @@ def test_the_task_comes_back_from_its_checkpoint(trained):
 
 def test_the_checkpoint_holds_no_pickled_module(trained):
     *_, path = trained
-    checkpoint = torch.load(path, weights_only=True)
-    assert not {"encoder", "decoder"} & set(checkpoint["hyper_parameters"])
-    with zipfile.ZipFile(path) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
-        operations = list(pickletools.genops(archive.read(name)))
-    pickled = [argument for code, argument, _ in operations if code.name == "GLOBAL"]
-    assert pickled  # tensors are there
-    assert not [kind for kind in pickled if kind.startswith(("tutorial_lib", "torch.nn"))]
+    saved = torch.load(path, weights_only=True)["hyper_parameters"]
+    assert not {"encoder", "decoder"} & set(saved)
+    assert_holds_no_module(path)
 
 
 def test_training_can_be_resumed_from_the_checkpoint(trained, tmp_path):
     *_, path = trained
     record = Recorder()
-    make_trainer(tmp_path, record, epochs=3).fit(make_task(), make_data(), ckpt_path=path)
+    make_trainer(tmp_path, record, max_epochs=3).fit(make_task(), make_data(), ckpt_path=path)
     assert len(record.losses) == 16
 
 
 def test_the_same_seed_trains_the_same_captioner(trained, tmp_path):
     task = make_task()
-    make_trainer(tmp_path).fit(task, make_data())
+    make_trainer(tmp_path, max_epochs=2).fit(task, make_data())
     assert not moved(task, trained[0].state_dict())
 
 

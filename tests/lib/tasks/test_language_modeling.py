@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from lightning_runs import assert_holds_no_module, fit_and_save, make_trainer
 
 from tutorial_lib.data.text_module import TextDataModule
 from tutorial_lib.language_model import TransformerLanguageModel
@@ -37,55 +37,22 @@ def data(tmp_path_factory):
     return module
 
 
-class Recorder(pl.Callback):
-    """Note the rate and the loss of every training step."""
-
-    def __init__(self) -> None:
-        self.rates: list[float] = []
-        self.losses: list[float] = []
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.losses.append(float(outputs["loss"]))
-        assert float(trainer.callback_metrics["train_loss"]) == pytest.approx(self.losses[-1])
-
-
-def make_trainer(tmp_path, *callbacks, steps=40):
-    return pl.Trainer(
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        default_root_dir=tmp_path,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        logger=False,
-        max_steps=steps,
-        limit_val_batches=0,
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """Train once: the task, its record, its trainer and its checkpoint."""
-    folder = tmp_path_factory.mktemp("trained")
-    task, record = make_task(), Recorder()
-    trainer = make_trainer(folder, record)
-    trainer.fit(task, data)
-    path = folder / "gpt.ckpt"
-    trainer.save_checkpoint(path)
-    return task, record, trainer, path
+    """Train once: the task, its record and its checkpoint."""
+    folder, task = tmp_path_factory.mktemp("trained"), make_task()
+    record, path = fit_and_save(folder, task, data, max_steps=40, limit_val_batches=0)
+    return task, record, path
 
 
 def test_training_lowers_the_loss_and_follows_the_schedule(trained):
-    _, record, trainer, _ = trained
+    task, record, _ = trained
     assert len(record.losses) == 40
     assert record.losses[-1] < 0.6 * record.losses[0]
     settings = {"warmup_steps": 3, "total_steps": 40}
     expected = [1e-2 * cosine_with_warmup(step, **settings) for step in range(40)]
     assert record.rates == pytest.approx(expected, abs=1e-12)
-    (optimizer,) = trainer.optimizers
+    optimizer = task.optimizers(use_pl_optimizer=False)
     assert type(optimizer) is torch.optim.AdamW
     assert optimizer.param_groups[0]["weight_decay"] == 0.1
 
@@ -93,14 +60,7 @@ def test_training_lowers_the_loss_and_follows_the_schedule(trained):
 def test_the_logged_numbers_are_those_of_the_whole_text(trained, data, tmp_path):
     task = trained[0].eval()
     for stage, split in (("validate", 1), ("test", 2)):
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            default_root_dir=tmp_path,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            logger=False,
-        )
-        (metrics,) = getattr(trainer, stage)(task, data, verbose=False)
+        (metrics,) = getattr(make_trainer(tmp_path), stage)(task, data, verbose=False)
         tokens, labels, _ = data.splits[split].tensors
         with torch.no_grad():
             losses = F.cross_entropy(task(tokens).transpose(1, 2), labels, reduction="none")
@@ -121,6 +81,7 @@ def test_the_task_comes_back_from_its_checkpoint(trained, data):
         assert again.eval()(tokens).equal(task.eval()(tokens))
         assert not make_task().eval()(tokens).equal(task(tokens))
     assert dict(again.hparams) == {"learning_rate": 1e-2, "warmup_steps": 3, "weight_decay": 0.1}
+    assert_holds_no_module(path)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

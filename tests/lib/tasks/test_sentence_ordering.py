@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import pytorch_lightning as pl
 import torch
+from lightning_runs import assert_holds_no_module, fit_and_save, make_trainer
 from scipy.stats import kendalltau
 
 from tutorial_lib.data.ordering_module import OrderingDataModule
@@ -20,18 +20,6 @@ def make_task(kind=hugging_face_scorer, seed=0, **settings):
     return SentenceOrderingTask(kind(**SIZES), **({"warmup_steps": 3} | settings))
 
 
-def make_trainer(tmp_path, steps=1):
-    return pl.Trainer(
-        accelerator="cpu",
-        default_root_dir=tmp_path,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        logger=False,
-        max_steps=steps,
-    )
-
-
 @pytest.fixture(scope="module")
 def data():
     module = OrderingDataModule(train_size=320, val_size=20, test_size=21, batch_size=16)
@@ -43,11 +31,8 @@ def data():
 def trained(request, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     task = make_task(request.param)
-    trainer = make_trainer(folder, steps=60)
-    trainer.fit(task, data)
-    path = folder / "task.ckpt"
-    trainer.save_checkpoint(path)
-    return request.param, task.eval(), path, trainer
+    _, path = fit_and_save(folder, task, data, max_steps=60)
+    return request.param, task.eval(), path
 
 
 @pytest.mark.parametrize("kind", [hugging_face_scorer, EncoderScorer])
@@ -65,7 +50,7 @@ def test_steps_on_one_batch_lower_its_loss(kind, data):
 
 
 def test_the_training_loss_is_that_of_the_markers(data, tmp_path):
-    task, trainer = make_task(warmup_steps=0), make_trainer(tmp_path)
+    task, trainer = make_task(warmup_steps=0), make_trainer(tmp_path, max_steps=1)
     batch = next(iter(data.train_dataloader()))  # the one that will come first
     expected = float(rank_loss(task(**batch), batch["labels"]).detach())
     trainer.fit(task, data)
@@ -98,13 +83,14 @@ def test_labels_do_not_reach_the_network(data):
     assert task(**batch).equal(task(**changed))
 
 
-def test_what_is_logged_has_the_names_that_are_told(trained):
-    *_, trainer = trained
+def test_what_is_logged_has_the_names_that_are_told(data, tmp_path):
+    task, trainer = make_task(), make_trainer(tmp_path, max_epochs=1)
+    trainer.fit(task, data)
     assert set(trainer.callback_metrics) == {"train_loss", "val_loss", "val_tau", "val_exact"}
 
 
 def test_the_task_comes_back_from_its_checkpoint(trained, data):
-    kind, task, path, _ = trained
+    kind, task, path = trained
     torch.manual_seed(1)
     again = SentenceOrderingTask.load_from_checkpoint(
         path, network=kind(**SIZES), weights_only=True
@@ -117,6 +103,7 @@ def test_the_task_comes_back_from_its_checkpoint(trained, data):
         "warmup_steps": 3,
         "weight_decay": 0.0,
     }
+    assert_holds_no_module(path)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pickletools
-import zipfile
 from dataclasses import dataclass
 
 import pytest
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from lightning_runs import Recorder, assert_holds_no_module, fit_and_save, make_trainer
 from torch import Tensor, nn
 
 from tutorial_lib.data.pair_module import PairDataModule
@@ -47,43 +45,12 @@ def make_data(**settings):
     return PairDataModule(**(sizes | settings))
 
 
-class Recorder(pl.Callback):
-    """Note the rate and the loss of every training step."""
-
-    def __init__(self) -> None:
-        self.rates: list[float] = []
-        self.losses: list[float] = []
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.losses.append(float(outputs["loss"]))
-        assert float(trainer.callback_metrics["train_loss"]) == pytest.approx(self.losses[-1])
-
-
-def make_trainer(tmp_path, *callbacks, epochs=2):
-    return pl.Trainer(
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        default_root_dir=tmp_path,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        logger=False,
-        max_epochs=epochs,
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Train once: the task, its data, its record and its checkpoint."""
     folder = tmp_path_factory.mktemp("trained")
-    task, data, record = make_task(), make_data(), Recorder()
-    trainer = make_trainer(folder, record)
-    trainer.fit(task, data)
-    path = folder / "task.ckpt"
-    trainer.save_checkpoint(path)
+    task, data = make_task(), make_data()
+    record, path = fit_and_save(folder, task, data, max_epochs=2)
     return task, data, record, path
 
 
@@ -158,7 +125,7 @@ def test_the_rate_follows_the_schedule_to_the_last_step_of_the_trainer(trained):
 def test_the_rate_of_the_papers_schedule_falls_with_the_root_of_the_step(tmp_path):
     record = Recorder()
     task = make_task(CopyMachine(), schedule="inverse_sqrt")
-    make_trainer(tmp_path, record, epochs=1).fit(task, make_data())
+    make_trainer(tmp_path, record, max_epochs=1).fit(task, make_data())
     expected = [1e-2 * inverse_sqrt_with_warmup(step, warmup_steps=3) for step in range(16)]
     assert record.rates == pytest.approx(expected, abs=1e-12)
     assert record.rates[15] == pytest.approx(1e-2 * (4 / 16) ** 0.5)
@@ -192,7 +159,7 @@ def test_label_smoothing_counts_in_training_alone(tmp_path):
     for smoothing in (0.0, 0.5):
         record = Recorder()
         task = make_task(CopyMachine(), label_smoothing=smoothing, warmup_steps=0)
-        trainer = make_trainer(tmp_path, record, epochs=1)
+        trainer = make_trainer(tmp_path, record, max_epochs=1)
         trainer.fit(task, make_data(train_size=16))
         seen[smoothing] = record.losses[0], float(trainer.callback_metrics["val_loss"])
     # Wrong tokens stand 50 below the right one; 5 of 6 get a share of half the target.
@@ -205,7 +172,7 @@ def test_label_smoothing_counts_in_training_alone(tmp_path):
 
 def test_what_is_logged_has_the_names_that_are_told(tmp_path):
     task, data = make_task(CopyMachine(), use_cache=False), make_data()
-    trainer = make_trainer(tmp_path, epochs=1)
+    trainer = make_trainer(tmp_path, max_epochs=1)
     trainer.fit(task, data)
     assert set(trainer.callback_metrics) == {"train_loss", "val_loss", "val_accuracy"}
     (metrics,) = make_trainer(tmp_path).test(task, data, verbose=False)
@@ -330,26 +297,19 @@ def test_the_task_comes_back_from_its_checkpoint(trained):
 
 def test_the_checkpoint_holds_no_pickled_module(trained):
     *_, path = trained
-    checkpoint = torch.load(path, weights_only=True)
-    assert "network" not in checkpoint["hyper_parameters"]
-    with zipfile.ZipFile(path) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
-        operations = list(pickletools.genops(archive.read(name)))
-    pickled = [argument for code, argument, _ in operations if code.name == "GLOBAL"]
-    assert pickled  # tensors are there
-    assert not [kind for kind in pickled if kind.startswith(("tutorial_lib", "torch.nn"))]
+    assert_holds_no_module(path)
 
 
 def test_training_can_be_resumed_from_the_checkpoint(trained, tmp_path):
     *_, path = trained
     record = Recorder()
-    make_trainer(tmp_path, record, epochs=3).fit(make_task(), make_data(), ckpt_path=path)
+    make_trainer(tmp_path, record, max_epochs=3).fit(make_task(), make_data(), ckpt_path=path)
     assert len(record.losses) == 16
 
 
 def test_the_same_seed_trains_the_same_network(trained, tmp_path):
     task = make_task()
-    make_trainer(tmp_path).fit(task, make_data())
+    make_trainer(tmp_path, max_epochs=2).fit(task, make_data())
     expected = trained[0].state_dict()
     assert all(value.equal(expected[name]) for name, value in task.state_dict().items())
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pickletools
-import zipfile
-
 import pytest
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from lightning_runs import Recorder, assert_holds_no_module, fit_and_save, make_trainer
 
 from tutorial_lib.data.reverse import ReverseDataModule
 from tutorial_lib.schedules import cosine_with_warmup
@@ -39,43 +36,12 @@ def make_data():
     )
 
 
-class Recorder(pl.Callback):
-    """Note the rate and the loss of every training step."""
-
-    def __init__(self) -> None:
-        self.rates: list[float] = []
-        self.losses: list[float] = []
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.losses.append(float(outputs["loss"]))
-        assert float(trainer.callback_metrics["train_loss"]) == pytest.approx(self.losses[-1])
-
-
-def make_trainer(tmp_path, *callbacks, epochs=4):
-    return pl.Trainer(
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        default_root_dir=tmp_path,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        logger=False,
-        max_epochs=epochs,
-    )
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Train once: the tagger, its data, its record and its checkpoint."""
     folder = tmp_path_factory.mktemp("trained")
-    tagger, data, record = make_tagger(), make_data(), Recorder()
-    trainer = make_trainer(folder, record)
-    trainer.fit(tagger, data)
-    path = folder / "tagger.ckpt"
-    trainer.save_checkpoint(path)
+    tagger, data = make_tagger(), make_data()
+    record, path = fit_and_save(folder, tagger, data, max_epochs=4)
     return tagger, data, record, path
 
 
@@ -147,25 +113,18 @@ def test_the_tagger_comes_back_from_its_checkpoint(trained):
 
 def test_the_checkpoint_holds_no_pickled_module(trained):
     *_, path = trained
-    checkpoint = torch.load(path, weights_only=True)
-    assert "network" not in checkpoint["hyper_parameters"]
-    with zipfile.ZipFile(path) as archive:
-        (name,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
-        operations = list(pickletools.genops(archive.read(name)))
-    pickled = [argument for code, argument, _ in operations if code.name == "GLOBAL"]
-    assert pickled  # tensors are there
-    assert not [kind for kind in pickled if kind.startswith(("tutorial_lib", "torch.nn"))]
+    assert_holds_no_module(path)
 
 
 def test_training_can_be_resumed_from_the_checkpoint(trained, tmp_path):
     *_, path = trained
     record, tagger = Recorder(), make_tagger()
-    make_trainer(tmp_path, record, epochs=5).fit(tagger, make_data(), ckpt_path=path)
+    make_trainer(tmp_path, record, max_epochs=5).fit(tagger, make_data(), ckpt_path=path)
     assert len(record.losses) == 16
 
 
 def test_the_optimizer_is_adam_over_all_parameters(tmp_path):
-    tagger, trainer = make_tagger(), make_trainer(tmp_path, epochs=1)
+    tagger, trainer = make_tagger(), make_trainer(tmp_path, max_epochs=1)
     trainer.fit(tagger, make_data())
     (optimizer,) = trainer.optimizers
     assert type(optimizer) is torch.optim.Adam
@@ -178,7 +137,7 @@ def test_the_same_seed_trains_the_same_network(tmp_path):
     states = []
     for _ in range(2):
         tagger = make_tagger()
-        make_trainer(tmp_path, epochs=1).fit(tagger, make_data())
+        make_trainer(tmp_path, max_epochs=1).fit(tagger, make_data())
         states.append(tagger.state_dict())
     assert all(value.equal(states[1][name]) for name, value in states[0].items())
 

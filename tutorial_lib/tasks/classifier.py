@@ -1,4 +1,4 @@
-"""Train a network that finds the odd one of a set."""
+"""Train a network that chooses one of several: the class of an image, the place in a set."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from torch import Tensor, nn
 from tutorial_lib.tasks.optimization import scheduled_adam
 from tutorial_lib.validation import require_above_zero, require_at_least_zero, require_counts
 
-Batch = tuple[Float[Tensor, "batch set channels height width"], Int[Tensor, " batch"]]
+Batch = tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]
 
 
-class OddOneFinder(pl.LightningModule):
-    r"""Find the odd one of a set: cross-entropy over its places, Adam, cosine with warm-up.
+class Classifier(pl.LightningModule):
+    r"""Choose one of several: cross-entropy, Adam, cosine schedule with warm-up.
 
-    .. math:: \mathcal L = -\frac{1}{B} \sum_b \log \operatorname{softmax}(s_b)_{p_b}
+    .. math:: \mathcal L = -\frac{1}{B} \sum_b \log \operatorname{softmax}(s_b)_{y_b}
 
-    :math:`s_b` are the scores of the images of set b, and :math:`p_b` is the place of its odd one.
+    :math:`s_b` are the scores of input b, and :math:`y_b` is the number of the right choice: the
+    class of an image, or the place of the odd one in a set.
 
     Logged are ``train_loss`` every step, and ``val_loss``, ``val_accuracy``, ``test_loss``,
-    ``test_accuracy`` every epoch; accuracy is the share of sets whose highest score
-    is at the odd one.
+    ``test_accuracy`` every epoch, over all processes; accuracy is the share of inputs whose
+    highest score is that of the right choice.
 
     Args:
-        network: Maps sets ``(batch, set, channels, height, width)`` to scores
-            ``(batch, set)``. Its weights are in the checkpoint, its construction is not:
-            reload with ``load_from_checkpoint(path, network=...)``.
+        network: Maps inputs ``(batch, ...)`` to scores ``(batch, choices)``. Its weights are in
+            the checkpoint, its construction is not: reload with
+            ``load_from_checkpoint(path, network=...)``.
         learning_rate: Peak rate of Adam.
         warmup_steps: Optimizer steps below the peak.
         weight_decay: Share of a weight that a step takes away, times the rate.
@@ -39,7 +40,7 @@ class OddOneFinder(pl.LightningModule):
         ValueError: If ``learning_rate`` is not above 0, or ``warmup_steps`` or ``weight_decay``
             negative.
 
-    Taught in :doc:`/notebooks/42_odd_one_out`.
+    Taught in :doc:`/notebooks/42_odd_one_out` and :doc:`/notebooks/45_vision_transformer`.
     """
 
     def __init__(
@@ -62,18 +63,16 @@ class OddOneFinder(pl.LightningModule):
         self.learning_rate, self.warmup_steps = learning_rate, warmup_steps
         self.weight_decay = weight_decay
 
-    def forward(
-        self, images: Float[Tensor, "batch set channels height width"]
-    ) -> Float[Tensor, "batch set"]:
-        """Score every image of every set.
+    def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch choices"]:
+        """Score the choices of every input.
 
         Args:
-            images: The sets.
+            inputs: What the network takes.
 
         Returns:
             The scores.
         """
-        return self.network(images)
+        return self.network(inputs)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a training batch."""
@@ -100,13 +99,13 @@ class OddOneFinder(pl.LightningModule):
         )
 
     def _loss_and_accuracy(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        images, places = batch
-        scores = self(images)
-        loss = F.cross_entropy(scores, places)
-        return loss, (scores.argmax(dim=-1) == places).float().mean()
+        inputs, right = batch
+        scores = self(inputs)
+        loss = F.cross_entropy(scores, right)
+        return loss, (scores.argmax(dim=-1) == right).float().mean()
 
     def _log_evaluation(self, stage: str, batch: Batch) -> None:
         loss, accuracy = self._loss_and_accuracy(batch)
         # Weighted by the batch's size, so that a short last batch counts for what it holds.
         metrics = {f"{stage}_loss": loss, f"{stage}_accuracy": accuracy}
-        self.log_dict(metrics, batch_size=len(batch[0]))
+        self.log_dict(metrics, batch_size=len(batch[0]), sync_dist=True)  # over all processes

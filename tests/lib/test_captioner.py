@@ -84,6 +84,13 @@ def test_the_cache_and_one_beam_write_what_greedy_search_writes_without(kind):
     assert (wide.scores[:, 0] >= beams.scores[:, 0] - 1e-9).all()
 
 
+def test_the_rows_of_an_image_stand_one_after_the_other():
+    captioner, (images, tokens) = make_captioner(), make_batch(size=6)
+    expected = captioner(images[:3].repeat_interleave(2, dim=0), tokens)
+    torch.testing.assert_close(captioner.given(images[:3])(tokens), expected)
+    assert not captioner(images[:3].repeat(2, 1, 1, 1), tokens).allclose(expected)
+
+
 def test_a_captioner_in_training_mode_does_not_write():
     captioner, (images, _) = make_captioner().train(), make_batch()
     with pytest.raises(ValueError, match="evaluation mode"):

@@ -29,7 +29,7 @@ class TrainingRecord(pl.Callback):
     Raises:
         TypeError: If ``prefix`` is not a string.
 
-    Used in :doc:`/notebooks/31_lightning_from_the_ground`.
+    Taught in :doc:`/notebooks/31_lightning_from_the_ground`.
     """
 
     def __init__(self, *, prefix: str = "val_") -> None:

@@ -13,7 +13,7 @@ from tutorial_lib.cache import KVCache
 from tutorial_lib.decoder import DecoderMaps
 from tutorial_lib.embedding import require_tokens
 from tutorial_lib.text_decoder import TextDecoder
-from tutorial_lib.validation import kind_of
+from tutorial_lib.validation import require_modules
 
 
 class Captioner(nn.Module):
@@ -40,9 +40,7 @@ class Captioner(nn.Module):
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
-        for name, part in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(part, nn.Module):
-                raise TypeError(f"{name} must be an nn.Module, got {kind_of(part)}")
+        require_modules(encoder=encoder, decoder=decoder)
         wanted = getattr(decoder, "embed_dim", None)
         given = getattr(encoder, "embed_dim", wanted)
         if wanted is not None and given != wanted:

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from tutorial_lib.tagger import TaggerNetwork
-from tutorial_lib.validation import kind_of, require_positive
+from tutorial_lib.validation import kind_of, require_modules, require_positive
 
 
 class SetNetwork(nn.Module):
@@ -52,8 +52,7 @@ class SetNetwork(nn.Module):
         positions: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(embedding, nn.Module):
-            raise TypeError(f"embedding must be an nn.Module, got {kind_of(embedding)}")
+        require_modules(embedding=embedding)
         require_positive(input_dim=input_dim)
         self.embedding = embedding
         self.tagger = TaggerNetwork(

@@ -6,7 +6,7 @@ import math
 import operator
 from numbers import Real
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def require_positive(**sizes: int) -> None:
@@ -135,6 +135,20 @@ def require_floats(**tensors: Tensor) -> None:
             raise TypeError(f"{name} must be a tensor of floats, got {kind_of(tensor)}")
         if tensor.dtype != like.dtype:
             raise TypeError(f"{name} must be {like.dtype} like {first}, got {tensor.dtype}")
+
+
+def require_modules(**parts: nn.Module) -> None:
+    """Raise unless all are modules.
+
+    Args:
+        parts: The arguments to check, by name.
+
+    Raises:
+        TypeError: If one is none.
+    """
+    for name, part in parts.items():
+        if not isinstance(part, nn.Module):
+            raise TypeError(f"{name} must be an nn.Module, got {kind_of(part)}")
 
 
 def kind_of(value: object) -> str:

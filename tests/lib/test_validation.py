@@ -64,6 +64,10 @@ def test_another_shape_is_a_value_error(shape):
             "key must be torch.float32 like query, got torch.float64",
         ),
         (
+            lambda: validation.require_modules(encoder=torch.nn.Identity(), decoder="x"),
+            "decoder must be an nn.Module, got str",
+        ),
+        (
             lambda: validation.require_floats(query=torch.ones(2).long()),
             "query must be a tensor of floats, got torch.int64",
         ),

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from tutorial_lib.data.windows import IGNORED
 from tutorial_lib.tasks.optimization import scheduled_adam
 from tutorial_lib.teacher_forcing import token_cross_entropy
-from tutorial_lib.validation import require_above_zero, require_at_least_zero, require_counts
+from tutorial_lib.validation import (
+    require_above_zero,
+    require_at_least_zero,
+    require_counts,
+    require_modules,
+)
 
 Batch = tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"], Int[Tensor, "batch length"]]
 
@@ -55,8 +60,7 @@ class LanguageModeling(pl.LightningModule):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__()
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"network must be an nn.Module, got {type(network).__name__}")
+        require_modules(network=network)
         require_above_zero(learning_rate=learning_rate)
         require_counts(warmup_steps=warmup_steps)
         require_at_least_zero(weight_decay=weight_decay)

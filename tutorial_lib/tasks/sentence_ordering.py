@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from tutorial_lib.ranking import exact_match, has_label, kendall_tau, rank_loss
 from tutorial_lib.tasks.optimization import scheduled_adam
-from tutorial_lib.validation import require_above_zero, require_at_least_zero, require_counts
+from tutorial_lib.validation import (
+    require_above_zero,
+    require_at_least_zero,
+    require_counts,
+    require_modules,
+)
 
 Batch = dict[str, Shaped[Tensor, "batch length"]]
 
@@ -50,8 +55,7 @@ class SentenceOrderingTask(pl.LightningModule):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__()
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"network must be an nn.Module, got {type(network).__name__}")
+        require_modules(network=network)
         require_above_zero(learning_rate=learning_rate)
         require_counts(warmup_steps=warmup_steps)
         require_at_least_zero(weight_decay=weight_decay)

@@ -16,6 +16,7 @@ from tutorial_lib.teacher_forcing import shifted, token_cross_entropy
 from tutorial_lib.validation import (
     require_above_zero,
     require_counts,
+    require_modules,
     require_positive,
     require_probability,
 )
@@ -75,8 +76,7 @@ class Seq2SeqTask(pl.LightningModule):
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"network must be an nn.Module, got {type(network).__name__}")
+        require_modules(network=network)
         require_counts(
             pad_token=pad_token,
             start_token=start_token,

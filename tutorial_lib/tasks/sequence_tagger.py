@@ -9,7 +9,12 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tutorial_lib.tasks.optimization import scheduled_adam
-from tutorial_lib.validation import require_above_zero, require_counts, require_positive
+from tutorial_lib.validation import (
+    require_above_zero,
+    require_counts,
+    require_modules,
+    require_positive,
+)
 
 Batch = tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]
 
@@ -49,8 +54,7 @@ class SequenceTagger(pl.LightningModule):
         warmup_steps: int = 50,
     ) -> None:
         super().__init__()
-        if not isinstance(network, nn.Module):
-            raise TypeError(f"network must be an nn.Module, got {type(network).__name__}")
+        require_modules(network=network)
         require_positive(num_categories=num_categories)
         require_above_zero(learning_rate=learning_rate)
         require_counts(warmup_steps=warmup_steps)

@@ -70,6 +70,14 @@ def test_every_frozen_cell_has_a_stored_output(path: Path) -> None:
 
 
 @each_chapter
+def test_no_line_of_prose_begins_with_a_sign_that_markdown_reads(path: Path) -> None:
+    # A line that begins with a percent sign is a comment, and one with a plus opens a list.
+    for cell in cells_of(path, "markdown"):
+        assert not [line for line in cell.source.splitlines() if line.startswith("%")]
+        assert not [token for token in PARSER.parse(cell.source) if token.markup == "+"]
+
+
+@each_chapter
 def test_no_cell_hides_its_value_behind_a_semicolon(path: Path) -> None:
     # IPython honours it, nbval does not: it would see an output that the site has not.
     for cell in cells_of(path, "code"):

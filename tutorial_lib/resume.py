@@ -114,6 +114,15 @@ class ResumeCheckpoint(Checkpoint):
             loader.load_state_dict({"batches": self._found["batches"]})
         set_random_state(self._found["random"])
         self._found, self._step_saved = None, trainer.global_step
+        # Saved behind the last batch of an epoch, it makes Lightning begin the next one without
+        # counting it; a checkpoint of that run would then lead to another epoch.
+        epochs: Any = trainer.fit_loop.epoch_progress
+        if (
+            trainer.fit_loop.restarted_mid_epoch
+            and epochs.current.ready == epochs.current.completed
+        ):
+            epochs.increment_ready()
+            epochs.increment_started()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

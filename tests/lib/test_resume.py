@@ -116,6 +116,29 @@ def test_every_checkpoint_leads_to_the_same_end(tmp_path, options):
     assert len(rest.steps) == 0  # the last copy is of the end
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_epochs": 3},
+        {"max_steps": 10, "val_check_interval": 2},
+        {"max_epochs": 3, "val_check_interval": 2},
+        {"max_steps": 10, "limit_val_batches": 0},
+    ],
+    ids=str,
+)
+def test_a_run_that_is_resumed_at_each_of_its_checkpoints_ends_the_same(tmp_path, options):
+    weights, record = train(tmp_path, **options)
+    last, resumed, rest, runs = None, {}, record, 0
+    while rest.steps:
+        folder = tmp_path / f"{runs:02d}"
+        resumed, rest = train(folder, ckpt_path=last, keep=True, **options)
+        assert rest.steps == record.steps[len(record.steps) - len(rest.steps) :]
+        copies = sorted(folder.glob("*.copy"))
+        last, runs = copies[0] if copies else None, runs + 1  # the first that this run has written
+    assert_equal(resumed, weights)
+    assert runs == len(record.steps) + 2  # from the beginning, and from each checkpoint
+
+
 def test_checkpoints_come_every_so_many_steps_and_at_the_end(tmp_path):
     train(tmp_path, keep=True, every=3, max_steps=7)
     steps = [

@@ -117,10 +117,8 @@ class ResumeCheckpoint(Checkpoint):
         # Saved behind the last batch of an epoch, it makes Lightning begin the next one without
         # counting it; a checkpoint of that run would then lead to another epoch.
         epochs: Any = trainer.fit_loop.epoch_progress
-        if (
-            trainer.fit_loop.restarted_mid_epoch
-            and epochs.current.ready == epochs.current.completed
-        ):
+        uncounted = getattr(trainer.fit_loop, "restarted_mid_epoch", False)  # not in old versions
+        if uncounted and epochs.current.ready == epochs.current.completed:
             epochs.increment_ready()
             epochs.increment_started()
 

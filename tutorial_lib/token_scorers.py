@@ -53,7 +53,8 @@ def hugging_face_scorer(
         num_layers: Number of encoder layers.
 
     Returns:
-        The model, with ``attn_implementation="eager"`` so that it can show its attention maps.
+        The model, in training mode, with ``attn_implementation="eager"`` so that it can show its
+        attention maps.
 
     Raises:
         TypeError: If a size is not an integer.
@@ -64,9 +65,10 @@ def hugging_face_scorer(
     Taught in :doc:`/notebooks/46_sentence_ordering`.
     """
     if pretrained is not None:
-        return AutoModelForTokenClassification.from_pretrained(
+        loaded = AutoModelForTokenClassification.from_pretrained(
             pretrained, num_labels=1, attn_implementation="eager"
         )
+        return loaded.train()  # it comes in evaluation mode, and Lightning would leave it there
     _require_sizes(vocab_size, segments, max_len, embed_dim, num_heads, num_layers)
     config = BertConfig(
         vocab_size=vocab_size,

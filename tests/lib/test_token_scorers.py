@@ -92,7 +92,9 @@ def test_the_table_of_positions_starts_as_sines():
 def test_a_pretrained_model_comes_from_its_folder(tmp_path):
     network = make(hugging_face_scorer).float()
     network.save_pretrained(tmp_path)
-    again = hugging_face_scorer(str(tmp_path)).eval()
+    again = hugging_face_scorer(str(tmp_path))
+    assert all(module.training for module in again.modules())  # or it would train without dropout
+    again.eval()
     assert again(**INPUTS).logits.equal(network(**INPUTS).logits)
     assert len(attention_maps(again, **INPUTS)) == 2
 

@@ -6,6 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from lightning_runs import make_trainer
 
 from tutorial_lib.callbacks import AttentionHistory, TrainingRecord
 from tutorial_lib.data.reverse import ReverseDataModule
@@ -26,22 +27,9 @@ def make_tagger(seed=0):
     return SequenceTagger(network, num_categories=4, learning_rate=0.01, warmup_steps=0)
 
 
-def make_trainer(*callbacks, steps=7, **options):
-    return pl.Trainer(
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        logger=False,
-        max_steps=steps,
-        **{"limit_val_batches": 0} | options,
-    )
-
-
 def fit(tagger, *callbacks, ckpt_path=None, **options):
     sizes = {"num_categories": 4, "length": 3, "train_size": 32, "val_size": 2, "test_size": 2}
-    trainer = make_trainer(*callbacks, **options)
+    trainer = make_trainer(None, *callbacks, **{"max_steps": 7, "limit_val_batches": 0} | options)
     data = ReverseDataModule(**sizes, batch_size=8)
     trainer.fit(tagger, data, ckpt_path=ckpt_path, weights_only=True)
     return trainer
@@ -86,7 +74,7 @@ class Given(pl.LightningModule):
 
 def fit_given(module, *callbacks):
     rows = torch.utils.data.DataLoader([1.0, 2.0, 6.0], batch_size=2)
-    trainer = make_trainer(*callbacks, steps=-1, max_epochs=2, limit_val_batches=1.0)
+    trainer = make_trainer(None, *callbacks, max_epochs=2)
     trainer.fit(module, rows, rows)
 
 
@@ -129,7 +117,7 @@ def test_it_looks_before_every_few_steps_and_at_the_end():
 
 def test_a_last_step_that_is_looked_at_anyway_is_looked_at_once():
     history = AttentionHistory(maps_of, every=3)
-    fit(make_tagger(), history, steps=6)
+    fit(make_tagger(), history, max_steps=6)
     assert history.steps == [0, 3, 6]
 
 
@@ -187,7 +175,7 @@ def test_the_mode_comes_back_even_if_the_look_fails():
 
 def test_accumulated_batches_count_as_the_step_they_make():
     history = AttentionHistory(maps_of, every=2)
-    trainer = fit(make_tagger(), history, steps=4, accumulate_grad_batches=2)
+    trainer = fit(make_tagger(), history, max_steps=4, accumulate_grad_batches=2)
     assert history.steps == [0, 2, 4]
     assert trainer.global_step == 4
 
@@ -200,7 +188,7 @@ def test_what_was_seen_is_not_changed_by_what_follows():
         return [buffer]
 
     history = AttentionHistory(look, every=1)
-    fit(make_tagger(), history, steps=2)
+    fit(make_tagger(), history, max_steps=2)
     assert [int(maps[0].mean()) for maps in history.maps] == [2, 3, 4]
 
 
@@ -219,9 +207,9 @@ class SaveAndStop(pl.Callback):
 def test_a_resumed_run_goes_on_with_the_history(tmp_path):
     whole, first, second = (AttentionHistory(maps_of, every=2) for _ in range(3))
     path = tmp_path / "half.ckpt"
-    fit(make_tagger(), whole, steps=6)
-    fit(make_tagger(), first, SaveAndStop(path), steps=6)
-    fit(make_tagger(1), second, steps=6, ckpt_path=path)
+    fit(make_tagger(), whole, max_steps=6)
+    fit(make_tagger(), first, SaveAndStop(path), max_steps=6)
+    fit(make_tagger(1), second, max_steps=6, ckpt_path=path)
     assert first.steps == [0, 2, 4]
     assert second.steps == whole.steps == [0, 2, 4, 6]
     assert second.layer(0)[:3].equal(whole.layer(0)[:3])
@@ -229,19 +217,19 @@ def test_a_resumed_run_goes_on_with_the_history(tmp_path):
 
 def test_a_new_run_begins_a_new_history():
     history, fresh = (AttentionHistory(maps_of, every=2) for _ in range(2))
-    fit(make_tagger(1), history, steps=5)
-    fit(make_tagger(), history, steps=3)
-    fit(make_tagger(), fresh, steps=3)
+    fit(make_tagger(1), history, max_steps=5)
+    fit(make_tagger(), history, max_steps=3)
+    fit(make_tagger(), fresh, max_steps=3)
     assert history.steps == fresh.steps == [0, 2, 3]
     assert history.layer(0).equal(fresh.layer(0))
 
 
 def test_a_run_resumed_from_an_earlier_step_forgets_the_later_looks(tmp_path):
     history, path = AttentionHistory(maps_of, every=3), tmp_path / "half.ckpt"
-    fit(make_tagger(), SaveAndStop(path), steps=6)  # its checkpoint has no history
-    fit(make_tagger(), history, steps=6)
+    fit(make_tagger(), SaveAndStop(path), max_steps=6)  # its checkpoint has no history
+    fit(make_tagger(), history, max_steps=6)
     before, steps = history.layer(0)[1], list(history.steps)
-    fit(make_tagger(1), history, steps=6, ckpt_path=path)
+    fit(make_tagger(1), history, max_steps=6, ckpt_path=path)
     assert steps == [0, 3, 6]
     assert history.steps == [0, 3, 4, 6]
     assert history.maps[1][0].equal(before)

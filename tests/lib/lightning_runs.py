@@ -1,4 +1,4 @@
-"""What the tests of every task share: a quiet trainer, a record of its steps, a look at a file."""
+"""What tests that train share: a quiet trainer, a record of its steps, a look at a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Recorder(pl.Callback):
         assert float(trainer.callback_metrics["train_loss"]) == pytest.approx(self.losses[-1])
 
 
-def make_trainer(folder: Path, *callbacks: pl.Callback, **settings: Any) -> pl.Trainer:
+def make_trainer(folder: Path | None, *callbacks: pl.Callback, **settings: Any) -> pl.Trainer:
     """A trainer on one core that writes nothing of its own."""
     return pl.Trainer(
         accelerator="cpu",

@@ -43,9 +43,7 @@ def main() -> int:
     if options.freeze and run_outdated(numbers=options.numbers):
         return 1
     wrong = 0
-    for path in chapter_paths():
-        if options.numbers and int(path.stem[:2]) not in options.numbers:
-            continue
+    for path in chapter_paths(numbers=options.numbers):
         target = path.with_suffix(".ipynb")
         frozen = outputs_of(path) if options.freeze else stored_outputs(target)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import yaml
@@ -21,11 +21,17 @@ COMMAND_LINE = f"{PACKAGE}/cli.py"  # who imports it may run every config
 CLASS_PATH = re.compile(rf"class_path: ({PACKAGE}[\w.]*)")
 
 
-def chapter_paths(root: Path = ROOT) -> list[Path]:
-    """List the chapters in the order of the table of contents."""
+def chapter_paths(root: Path = ROOT, numbers: Collection[int] = ()) -> list[Path]:
+    """List the chapters in the order of the table of contents.
+
+    Args:
+        root: The repository.
+        numbers: Only the chapters with these numbers; all of them when empty.
+    """
     toc = yaml.safe_load((root / "_toc.yml").read_text("utf-8"))
     names = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    return [root / f"{name}.md" for name in names if name.startswith("notebooks/")]
+    paths = [root / f"{name}.md" for name in names if name.startswith("notebooks/")]
+    return [path for path in paths if not numbers or int(path.stem[:2]) in numbers]
 
 
 def chapter_number(docname: str) -> int | None:

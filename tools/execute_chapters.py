@@ -45,8 +45,7 @@ def run_outdated(jobs: int = os.cpu_count() or 1, numbers: Collection[int] = ())
         numbers: Numbers of the chapters to look at; all of them when empty.
     """
     cache = get_cache(CACHE)
-    chosen = [p for p in chapter_paths() if not numbers or int(p.stem[:2]) in numbers]
-    waiting = [path for path in chosen if not _is_cached(cache, path)]
+    waiting = [path for path in chapter_paths(numbers=numbers) if not _is_cached(cache, path)]
     if not waiting:
         print("Every chapter's outputs are up to date.")
         return 0

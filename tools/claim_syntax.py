@@ -1,0 +1,68 @@
+"""Which statements of a chapter are its claims.
+
+A claim is a check that stands in a cell itself: an ``assert``, or a call of
+``torch.testing.assert_close``. A check inside a function or a class is part of a helper, and one in
+the body of a ``try`` may be there to fail.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+OWN_SEED = "# for this seed"  # behind a claim that speaks of exact numbers of the chapter's seed
+CHECKING_CALLS = {"assert_close", "testing.assert_close", "torch.testing.assert_close"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One check of a cell.
+
+    Args:
+        text: Its source, on one line.
+        own_seed: Whether it speaks of the seed that the chapter sets, and of no other.
+    """
+
+    text: str
+    own_seed: bool
+
+
+def claims_of(source: str) -> list[Claim]:
+    """List the claims of a cell's source, in the order in which they stand there."""
+    lines = without_magics(source).splitlines()
+    return [
+        Claim(
+            " ".join(ast.unparse(node).split()),
+            any(OWN_SEED in line for line in lines[node.lineno - 1 : node.end_lineno]),
+        )
+        for node in claim_nodes(ast.parse("\n".join(lines)))
+    ]
+
+
+def claim_nodes(tree: ast.AST) -> Iterator[ast.Assert | ast.Expr]:
+    """Walk to the claims under a node."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if isinstance(node, ast.Assert) or _is_checking_call(node):
+            yield node  # type: ignore[misc]  # the two kinds
+        elif isinstance(node, ast.Try) and node.handlers:
+            for part in (*node.handlers, *node.orelse, *node.finalbody):
+                yield from claim_nodes(ast.Module([part], []))
+        else:
+            yield from claim_nodes(node)
+
+
+def without_magics(source: str) -> str:
+    """Empty the lines that only IPython understands, and keep the numbers of the others."""
+    lines = source.splitlines()
+    return "\n".join("" if line.lstrip().startswith("%") else line for line in lines)
+
+
+def _is_checking_call(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) in CHECKING_CALLS
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -65,6 +66,52 @@ def dependency_digest(text: str, root: Path = ROOT) -> str:
     return digest.hexdigest()[:12]
 
 
+def computation_digest(path: Path, root: Path = ROOT) -> str:
+    """Hash what a chapter computes: its code, that of the modules it imports, and the versions.
+
+    Comments, docstrings, prose and layout do not count.
+    """
+    code = _code_of(path.read_text("utf-8"))
+    digest = hashlib.sha256(_meaning(code).encode())
+    for file in sorted(imported_files(code, root)):
+        text = file.read_text("utf-8")
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+        digest.update((_meaning(text) if file.suffix == ".py" else text).encode())
+    pins = (root / "requirements.txt").read_text("utf-8")
+    digest.update(pins.partition("# run")[2].partition("\n\n")[0].encode())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def _meaning(code: str) -> str:
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        is_documented = isinstance(body, list) and body and _is_text(body[0])
+        if is_documented and not isinstance(node, ast.If | ast.For | ast.While | ast.With):
+            body[0] = ast.Pass()
+    return "\n".join(_shape(tree))
+
+
+def _is_text(node: ast.stmt) -> bool:
+    value = getattr(node, "value", None)
+    return (
+        isinstance(node, ast.Expr) and isinstance(value, ast.Constant) and type(value.value) is str
+    )
+
+
+def _shape(node: ast.AST) -> Iterator[str]:
+    """Walk through a tree in an order, and with words, that are those of every Python."""
+    yield type(node).__name__
+    for name, value in ast.iter_fields(node):
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, ast.AST):
+                yield name
+                yield from _shape(item)
+            elif item is not None:
+                yield f"{name}={item!r}"
+
+
 def imported_files(code: str, root: Path = ROOT) -> set[Path]:
     """Find the package's files that running the code reads.
 
@@ -103,7 +150,7 @@ def _without_magics(source: str) -> str:
 
 
 def _module_files(code: str, root: Path) -> Iterator[Path]:
-    for name in _imported_names(ast.parse(code)):
+    for name in _imported_names(code):
         parts = name.split(".")
         if parts[0] != PACKAGE:
             continue
@@ -113,10 +160,13 @@ def _module_files(code: str, root: Path) -> Iterator[Path]:
             yield from (p for p in (base / "__init__.py", base.with_suffix(".py")) if p.is_file())
 
 
-def _imported_names(tree: ast.AST) -> Iterable[str]:
-    for node in ast.walk(tree):
+@cache
+def _imported_names(code: str) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             # "from a import b": b may be a module.
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names

@@ -24,6 +24,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     """Rewrite every cell that the shell runs from now on."""
     report = os.environ.get("CLAIMS_REPORT")
     watcher = Watcher(Path(report) if report else None)
+    watcher.introduce()
     shell.user_ns[NAME] = watcher
     shell.user_ns_hidden[NAME] = watcher
     shell.ast_transformers.append(Rewriter())
@@ -44,19 +45,28 @@ class Watcher:
         self.source = ""
         self.outcomes: dict[int, str] = {}  # number of the claim: what was found, empty if it held
 
+    def introduce(self) -> None:
+        """Write what the chapter runs on."""
+        if self.report is not None:
+            import torch
+
+            instructions = torch.backends.cpu.get_cpu_capability()
+            self._write({"instructions": instructions, "torch": torch.__version__})
+
     def begin_cell(self, info: Any) -> None:
         """Note the cell's source, which names the cell in the report."""
         self.source, self.outcomes = info.raw_cell, {}
 
     def end_cell(self, result: Any) -> None:
         """Write the cell's outcomes."""
-        if self.report is None:
-            return
         error = result.error_before_exec or result.error_in_exec
         message = "" if error is None else f"{type(error).__name__}: {error}"
-        line = {"source": self.source, "outcomes": self.outcomes, "error": message}
-        with self.report.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self._write({"source": self.source, "outcomes": self.outcomes, "error": message})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self.report is not None:
+            with self.report.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
 
     def held(self, number: int) -> None:
         """Note that a claim held, this time."""

@@ -14,8 +14,16 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 INSTALLED := $(VENV)/installed
 NODE_MODULES := node_modules/.package-lock.json
 
+NEWEST_TORCH := _build/torch-newest
+
+# `make claims 43 51` names chapters.
+NN := $(filter-out claims,$(MAKECMDGOALS))
+ifeq (claims,$(firstword $(MAKECMDGOALS)))
+$(NN):: ; @:
+endif
+
 .PHONY: help setup book test lint type unit notebooks notebooks-check notebooks-freeze nbval \
-	site-test serve lab clean
+	site-test perturbed claims serve lab clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s%s\n", $$1, $$2}' Makefile
@@ -44,11 +52,12 @@ book: setup  ## Run the chapters and render the site to _build/html
 	jupyter-book build -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html or run make serve"
 
-test: lint type unit book notebooks-check nbval site-test  ## Run every check that CI runs
+test: lint type unit book notebooks-check nbval site-test perturbed  ## Run every check that CI runs
 
-lint: setup  ## Check style and formatting
+lint: setup  ## Check style and formatting, the chapters' too
 	ruff check .
 	ruff format --check .
+	python tools/lint_chapters.py
 
 type: setup  ## Check types
 	node_modules/.bin/pyright
@@ -73,6 +82,15 @@ nbval: book  ## Run every notebook as Colab opens it and compare its outputs wit
 site-test: book  ## Open every page of the site in a real browser
 	python tests/site/browser.py
 	pytest tests/site
+
+perturbed: setup  ## Run the chapters once on another machine: older instructions, two threads, other seeds
+	python tools/claims.py --perturbed --jobs $(JOBS)
+
+claims: setup $(NEWEST_TORCH)  ## Count how often each claim holds; make claims NN: those of one chapter
+	python tools/claims.py --newest-torch $(NEWEST_TORCH) --jobs $(JOBS) -- $(NN)
+
+$(NEWEST_TORCH): | $(INSTALLED)
+	pip install --quiet --upgrade --target $@ torch
 
 serve: book  ## Serve the site on http://localhost:8000
 	python -m http.server --directory _build/html --bind 127.0.0.1 8000

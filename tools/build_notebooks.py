@@ -23,14 +23,14 @@ import nbformat
 import yaml
 from chapters import ROOT, chapter_number, chapter_paths
 from execute_chapters import outputs_of, run_outdated
+from folded_cells import title_of
 from myst import PARSER
 from myst_to_markdown import figure_name, to_markdown
 from nbformat import NotebookNode, v4
 from references import References
 
 FROZEN = "nbval-check-output"
-SOLUTION = "solution"
-SOLUTION_TITLE = "# @title Show the solution\n"  # what Colab shows of a folded cell
+FORM_TITLE = "# @title "  # what Colab shows of a folded cell
 
 
 def main() -> int:
@@ -163,9 +163,9 @@ def _convert(cell: NotebookNode, references: References) -> list[NotebookNode]:
     tags = cell.metadata.get("tags", [])
     metadata: dict = {"tags": tags} if tags else {}
     source = cell.source
-    if SOLUTION in tags:  # folded in JupyterLab and in Colab
+    if title := title_of(tags, source):  # folded in JupyterLab and in Colab
         metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
-        source = SOLUTION_TITLE + source
+        source = f"{FORM_TITLE}{title}\n{source}"
     code = v4.new_code_cell(source, metadata=metadata)
     figure = cell.metadata.get("mystnb", {}).get("figure")
     if figure is None:
@@ -175,6 +175,12 @@ def _convert(cell: NotebookNode, references: References) -> list[NotebookNode]:
     words = f"<details><summary>The figure in words</summary>\n\n{alt}\n\n</details>"
     name = references.number(figure["name"])
     return [code, v4.new_markdown_cell(f"**Fig. {name}** {caption}\n\n{words}")]
+
+
+def without_title(source: str) -> str:
+    """Give a cell's source without the title that Colab shows of it."""
+    first, _, rest = source.partition("\n")
+    return rest if first.startswith(FORM_TITLE) else source
 
 
 def stored_outputs(notebook: Path) -> dict[str, NotebookNode]:

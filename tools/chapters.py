@@ -86,10 +86,9 @@ def computation_digest(path: Path, root: Path = ROOT) -> str:
 def _meaning(code: str) -> str:
     tree = ast.parse(code)
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        is_documented = isinstance(body, list) and body and _is_text(body[0])
-        if is_documented and not isinstance(node, ast.If | ast.For | ast.While | ast.With):
-            body[0] = ast.Pass()
+        is_documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if is_documented and node.body and _is_text(node.body[0]):
+            node.body[0] = ast.Pass()
     return "\n".join(_shape(tree))
 
 

@@ -40,16 +40,16 @@ def claims_of(source: str) -> list[Claim]:
     ]
 
 
-def claim_nodes(tree: ast.AST) -> Iterator[ast.Assert | ast.Expr]:
+def claim_nodes(tree: ast.AST) -> Iterator[ast.stmt]:
     """Walk to the claims under a node."""
-    for node in ast.iter_child_nodes(tree):
+    children = list(ast.iter_child_nodes(tree))
+    if isinstance(tree, ast.Try) and tree.handlers:
+        children = [child for child in children if child not in tree.body]
+    for node in children:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
-        if isinstance(node, ast.Assert) or _is_checking_call(node):
-            yield node  # type: ignore[misc]  # the two kinds
-        elif isinstance(node, ast.Try) and node.handlers:
-            for part in (*node.handlers, *node.orelse, *node.finalbody):
-                yield from claim_nodes(ast.Module([part], []))
+        if isinstance(node, ast.Assert | ast.Expr) and _is_claim(node):
+            yield node
         else:
             yield from claim_nodes(node)
 
@@ -60,9 +60,7 @@ def without_magics(source: str) -> str:
     return "\n".join("" if line.lstrip().startswith("%") else line for line in lines)
 
 
-def _is_checking_call(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Call)
-        and ast.unparse(node.value.func) in CHECKING_CALLS
-    )
+def _is_claim(node: ast.Assert | ast.Expr) -> bool:
+    if isinstance(node, ast.Assert):
+        return True
+    return isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in CHECKING_CALLS

@@ -10,7 +10,7 @@ and that the published outputs come again. Usage::
 from __future__ import annotations
 
 import nbformat
-from build_notebooks import SOLUTION_TITLE
+from build_notebooks import without_title
 from chapters import ROOT, chapter_paths
 from execute_chapters import outputs_of
 from nbformat import NotebookNode
@@ -44,7 +44,7 @@ def fill(notebook: NotebookNode, executed: dict[str, NotebookNode]) -> None:
             continue
         if "install" in cell.metadata.get("tags", []):  # the site has no such cell
             continue
-        source = cell.source.removeprefix(SOLUTION_TITLE)
+        source = without_title(cell.source)
         if source not in executed:
             raise ValueError(f"the notebook is out of date: run `make notebooks`\n{cell.source}")
         cell.outputs = executed[source].outputs

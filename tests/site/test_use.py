@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from visit import READERS, open_context, page_paths, run_axe
 
-FOLD = "details.hide > summary"
+SOLUTION = ".tag_solution details.hide"
+CHECKS = ".tag_check details.hide"
 GROUND = "getComputedStyle(document.body).backgroundColor"
 WIDE_FORMULAS = """() => [...document.querySelectorAll(".katex-display")]
   .filter((formula) => formula.scrollWidth > formula.clientWidth)
@@ -101,8 +103,8 @@ def test_the_skip_link_leads_to_the_text(page: Page, chapter: str) -> None:
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_a_solution_opens_and_closes_from_the_keyboard(page: Page, chapter: str, key: str) -> None:
     page.goto(chapter)
-    fold = page.locator(FOLD).first
-    code = page.locator("details.hide pre").first
+    fold = page.locator(f"{SOLUTION} > summary").first
+    code = page.locator(f"{SOLUTION} pre").first
     expect(fold).to_have_accessible_name("Show the solution")
     expect(code).to_be_hidden()
     fold.focus()
@@ -111,6 +113,30 @@ def test_a_solution_opens_and_closes_from_the_keyboard(page: Page, chapter: str,
     expect(fold).to_have_accessible_name("Hide the solution")
     page.keyboard.press(key)
     expect(code).to_be_hidden()
+
+
+def test_checks_are_folded_to_one_line_that_counts_them(page: Page, chapter: str) -> None:
+    page.goto(chapter)
+    fold = page.locator(f"{CHECKS} > summary").first
+    assert re.fullmatch(r"✓ \d+ checks?", fold.inner_text())
+    box = fold.bounding_box()
+    assert box is not None
+    assert box["height"] < 40
+    code = page.locator(f"{CHECKS} pre").first
+    expect(code).to_be_hidden()
+    fold.click()
+    expect(code).to_contain_text("assert")
+
+
+def test_a_page_says_how_often_its_claims_held(page: Page, chapter: str) -> None:
+    page.goto(chapter)
+    line = page.locator(".at-a-glance a", has_text="claims")
+    expect(line).to_contain_text("each held in")
+    line.click()
+    page.wait_for_url("**/book/status.html#claims")
+    rows = page.locator("section#how-often-each-claim-held tbody tr")
+    assert rows.count() == sum(path.startswith("notebooks/") for path in page_paths())
+    expect(rows.first).to_contain_text("AVX2")
 
 
 def test_an_opened_solution_passes_the_accessibility_checker(page: Page, chapter: str) -> None:
@@ -222,5 +248,5 @@ def test_a_chapter_can_be_read_without_scripts(browser: Browser, base: str, chap
         assert page.evaluate(GROUND) == "rgb(255, 255, 255)"
         expect(page.locator("div.math .katex-html").first).to_be_visible()
         expect(page.locator("article pre").first).to_be_visible()
-        page.locator(FOLD).first.click()
-        expect(page.locator("details.hide pre").first).to_be_visible()
+        page.locator(f"{SOLUTION} > summary").first.click()
+        expect(page.locator(f"{SOLUTION} pre").first).to_be_visible()

@@ -46,7 +46,7 @@ plot()
 ```
 
 ```{code-cell} ipython3
-:tags: [solution, hide-cell]
+:tags: [solution]
 
 answer = 42
 ```

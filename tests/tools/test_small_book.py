@@ -58,13 +58,17 @@ def book(tmp_path: Path) -> Path:
 BUILD = ("jupyter-book", "build", "-W", "-n", "--keep-going", ".")
 
 
-def run(book: Path, *command: str, address: str = "") -> str:
+def start(book: Path, *command: str, address: str = "") -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     changes = {"PYTHONPATH": str(book), "PATH": path, "BOOK_REPOSITORY_URL": address}
     environment = os.environ | changes
-    done = subprocess.run(
+    return subprocess.run(
         command, cwd=book, env=environment, capture_output=True, text=True, timeout=300
     )
+
+
+def run(book: Path, *command: str, address: str = "") -> str:
+    done = start(book, *command, address=address)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -97,6 +101,38 @@ def test_the_site_shows_what_the_edited_package_gives(book: Path) -> None:
     run(book, *BUILD)
     assert "value is 2" in pages["11_one"].read_text()
     assert "value is 1" in pages["12_two"].read_text()
+
+
+def add_cell(book: Path, chapter: str, code: str) -> None:
+    path = book / "notebooks" / f"{chapter}.md"
+    path.write_text(f"{path.read_text()}\n```{{code-cell}} ipython3\n{code}\n```\n")
+
+
+def test_a_chapter_that_fails_is_named_with_its_claim_and_what_was_found(book: Path) -> None:
+    add_cell(book, "11_one", "assert value > 3 and value < 5")
+    add_cell(book, "12_two", "1 / (value - 1)")
+    done = start(book, sys.executable, "tools/execute_chapters.py", "--jobs", "1")
+    assert done.returncode == 2
+    assert (
+        "11_one, code cell 2: the claim\n    assert value > 3 and value < 5\n"
+        "does not hold: value is 1\n"
+    ) in done.stderr
+    division = "12_two, code cell 2: ZeroDivisionError: division by zero, in\n    1 / (value - 1)"
+    assert division in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_page_is_made_of_a_chapter_that_failed(book: Path) -> None:
+    add_cell(book, "12_two", "assert value > 3")
+    config = book / "_config.yml"
+    careless = config.read_text().replace("raise_on_error: true", "raise_on_error: false")
+    for text in (config.read_text(), careless):
+        config.write_text(text)
+        done = start(book, "jupyter-book", "build", ".")
+        assert done.returncode != 0
+        assert "notebooks/12_two" in done.stdout + done.stderr
+        assert not list((book / "_build").rglob("*.html"))
+        assert not list((book / "_build").rglob("*.err.log"))
 
 
 def test_the_repositorys_address_switches_on_the_buttons_that_need_it(book: Path) -> None:

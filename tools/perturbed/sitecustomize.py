@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+from typing import Any
 
 
 def move_seeds(shift: int) -> None:
@@ -17,18 +18,18 @@ def move_seeds(shift: int) -> None:
     import torch
 
     class Random(random.Random):
-        def seed(self, a: object = None, version: int = 2) -> None:
-            super().seed(a + shift if isinstance(a, int) else a, version)  # type: ignore[arg-type]
+        def seed(self, a: Any = None, version: int = 2) -> None:
+            super().seed(a + shift if isinstance(a, int) else a, version)
 
     class RandomState(np.random.RandomState):
-        def __init__(self, seed: object = None) -> None:
-            super().__init__(_moved(seed))  # type: ignore[arg-type]
+        def __init__(self, seed: Any = None) -> None:
+            super().__init__(_moved(seed))
 
     class Generator(torch.Generator):
         def manual_seed(self, seed: int) -> torch.Generator:
             return super().manual_seed(seed + shift)
 
-    def _moved(seed: object) -> object:
+    def _moved(seed: Any) -> Any:
         return seed + shift if isinstance(seed, int | np.integer) else seed
 
     random.Random = Random

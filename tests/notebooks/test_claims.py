@@ -1,0 +1,54 @@
+"""Every claim of every chapter was held against other machines, in the chapter's present form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chapters import chapter_number, chapter_paths, computation_digest
+from claim_record import ChapterRecord, pinned_torch, read_record
+
+each_chapter = pytest.mark.parametrize("path", chapter_paths(), ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, ChapterRecord]:
+    return read_record()
+
+
+def record_of(record: dict[str, ChapterRecord], path: Path) -> ChapterRecord:
+    number = str(chapter_number(f"notebooks/{path.stem}"))
+    assert number in record, f"run `make claims {number}`"
+    return record[number]
+
+
+@each_chapter
+def test_the_record_is_of_what_the_chapter_computes(
+    record: dict[str, ChapterRecord], path: Path
+) -> None:
+    chapter = record_of(record, path)
+    assert chapter.digest == computation_digest(path), f"run `make claims {path.stem[:2]}`"
+
+
+@each_chapter
+def test_every_claim_held_in_every_run(record: dict[str, ChapterRecord], path: Path) -> None:
+    counts = record_of(record, path).counts()
+    assert [claim for claim, held, made in counts if held < made] == []
+    assert min(made for _, _, made in counts) >= 5
+
+
+@each_chapter
+def test_the_runs_differ_in_everything_that_machines_differ_in(
+    record: dict[str, ChapterRecord], path: Path
+) -> None:
+    runs = record_of(record, path).runs
+    assert len({run["instructions"] for run in runs}) >= 2
+    assert {1, 2, 4} <= {run["threads"] for run in runs}
+    assert len({run["shift"] for run in runs} - {0}) >= 10
+    versions = {run["torch"] for run in runs}
+    assert pinned_torch() in versions
+    assert len(versions) >= 2
+
+
+def test_the_record_has_no_chapter_that_is_gone(record: dict[str, ChapterRecord]) -> None:
+    assert sorted(record) == sorted(path.stem[:2] for path in chapter_paths())

@@ -131,8 +131,8 @@ def _lines(items: list[dict[str, Any]]) -> str:
 def recorded(record: Mapping[str, ChapterRecord], path: Path, variant: Variant) -> bool:
     """Tell whether the record has a chapter's run on a variant, in its present form.
 
-    A run with shifted seeds counts whatever the machine it was made on; the others are made with
-    the pinned PyTorch or the one that the variant names, and on its instruction set.
+    A run with shifted seeds or several threads counts whatever the machine it was made on; the
+    others are made with the pinned PyTorch or the newest, and on the variant's instruction set.
     """
     chapter = record.get(str(chapter_number(f"notebooks/{path.name}")))
     if chapter is None or chapter.digest != computation_digest(path):
@@ -143,7 +143,7 @@ def recorded(record: Mapping[str, ChapterRecord], path: Path, variant: Variant) 
 def _is_on(run: Mapping[str, Any], variant: Variant) -> bool:
     if (run["threads"], run["shift"]) != (variant.threads, variant.shift):
         return False
-    if variant.shift:
+    if variant.shift or variant.threads > 1:
         return True
     names = {"sse": {"DEFAULT"}, "avx2": {"AVX2"}, "": {"AVX2", "AVX512", "DEFAULT", "NO AVX"}}
     newest = run["torch"] != pinned_torch()

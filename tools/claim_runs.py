@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claim_syntax import Claim, claims_of
-from nbclient import NotebookClient
+from kernels import execute
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-TOOLS = Path(__file__).resolve().parent
+PERTURBED = Path(__file__).resolve().parent / "perturbed"
 TIMEOUT = 1800  # seconds for a cell: a slow variant is slow, and a hang is found all the same
 RUNS_TO_ITS_END = "every cell runs to its end"
 SOLUTIONS_PASS = "every solution passes its check"
@@ -91,7 +91,7 @@ class Variant:
             **INSTRUCTION_SETS.get(self.instructions, {}),
         }
         inherited = os.environ.get("PYTHONPATH", "")
-        folders = [str(TOOLS / "perturbed"), self.torch, str(TOOLS), inherited]
+        folders = [str(PERTURBED), self.torch, inherited]
         changes["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
         return os.environ | changes
 
@@ -138,16 +138,10 @@ def run_notebook(notebook: NotebookNode, folder: Path, variant: Variant) -> Run:
     """
     with tempfile.TemporaryDirectory() as temporary:
         report = Path(temporary) / "report"
-        client = NotebookClient(
-            notebook,
-            timeout=TIMEOUT,
-            allow_errors=True,
-            extra_arguments=["--log-level=ERROR", "--ext=claim_hook"],
-            resources={"metadata": {"path": str(folder)}},
-        )
         started, stopped = time.monotonic(), ""
         try:
-            client.execute(env=variant.environment() | {"CLAIMS_REPORT": str(report)})
+            environment = variant.environment() | {"CLAIMS_REPORT": str(report)}
+            execute(notebook, folder, timeout=TIMEOUT, allow_errors=True, environment=environment)
         except (CellTimeoutError, DeadKernelError) as error:
             stopped = f"{type(error).__name__}: {error}".splitlines()[0]
         seconds = time.monotonic() - started

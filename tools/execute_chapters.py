@@ -23,11 +23,10 @@ from typing import Any, cast
 from chapters import ROOT, chapter_paths, read_chapter
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn, JupyterCacheAbstract
-from nbclient import NotebookClient
+from kernels import execute
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-TOOLS = Path(__file__).resolve().parent
 CACHE = ROOT / "_build" / ".jupyter_cache"
 TIMEOUT = 900  # seconds for a cell; a chapter takes at most two minutes
 
@@ -117,17 +116,9 @@ def _is_cached(cache: JupyterCacheAbstract, path: Path) -> bool:
 
 def _execute(path: Path) -> Result:
     notebook = read_chapter(path)
-    client = NotebookClient(
-        notebook,
-        timeout=TIMEOUT,
-        # The kernel's log is not the chapter's. The hook says what a claim that fails has found.
-        extra_arguments=["--log-level=ERROR", "--ext=claim_hook"],
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    folders = os.pathsep.join(filter(None, [str(TOOLS), os.environ.get("PYTHONPATH", "")]))
     started, failure = time.monotonic(), ""
     try:
-        client.execute(env=os.environ | {"PYTHONPATH": folders})
+        execute(notebook, path.parent, timeout=TIMEOUT)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         failure = describe(notebook, error)
     return Result(notebook, time.monotonic() - started, failure)

@@ -1,0 +1,59 @@
+"""The kernel that a chapter runs in, for the site and for the count of its claims."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+TOOLS = Path(__file__).resolve().parent
+STARTS = 3  # tries
+
+
+def execute(
+    notebook: NotebookNode,
+    folder: Path,
+    *,
+    timeout: int,
+    allow_errors: bool = False,
+    environment: Mapping[str, str] = os.environ,
+) -> NotebookNode:
+    """Run a notebook's cells, in place, in a kernel that watches its claims.
+
+    Args:
+        notebook: Gets the outputs.
+        folder: Where it runs.
+        timeout: Seconds for a cell.
+        allow_errors: Whether to go on behind a cell that fails.
+        environment: Of the kernel's process.
+
+    Returns:
+        The notebook.
+
+    Raises:
+        CellExecutionError: If a cell fails, and errors are not allowed.
+        CellTimeoutError: If a cell takes too long.
+        DeadKernelError: If the kernel dies.
+    """
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        allow_errors=allow_errors,
+        # The kernel's log is not the chapter's.
+        extra_arguments=["--log-level=ERROR", "--ext=claim_hook"],
+        resources={"metadata": {"path": str(folder)}},
+    )
+    path = os.pathsep.join(filter(None, [str(TOOLS), environment.get("PYTHONPATH", "")]))
+    starts = STARTS
+    while True:
+        starts -= 1
+        try:
+            return client.execute(env={**environment, "PYTHONPATH": path})
+        except RuntimeError as error:
+            # Of kernels that start at once, two may be given the same free port, and one dies.
+            if not starts or "Kernel died before replying" not in str(error):
+                raise
+            client.km = client.kc = None

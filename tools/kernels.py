@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 TOOLS = Path(__file__).resolve().parent
-STARTS = 3  # tries
 
 
 def execute(
@@ -38,22 +39,18 @@ def execute(
         CellTimeoutError: If a cell takes too long.
         DeadKernelError: If the kernel dies.
     """
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        allow_errors=allow_errors,
-        # The kernel's log is not the chapter's.
-        extra_arguments=["--log-level=ERROR", "--ext=claim_hook"],
-        resources={"metadata": {"path": str(folder)}},
-    )
     path = os.pathsep.join(filter(None, [str(TOOLS), environment.get("PYTHONPATH", "")]))
-    starts = STARTS
-    while True:
-        starts -= 1
-        try:
-            return client.execute(env={**environment, "PYTHONPATH": path})
-        except RuntimeError as error:
-            # Of kernels that start at once, two may be given the same free port, and one dies.
-            if not starts or "Kernel died before replying" not in str(error):
-                raise
-            client.km = client.kc = None
+    # Of kernels that start at once, two may be given the same free port: sockets that are files
+    # have no ports.
+    with tempfile.TemporaryDirectory() as sockets:
+        files = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            allow_errors=allow_errors,
+            # The kernel's log is not the chapter's.
+            extra_arguments=["--log-level=ERROR", "--ext=claim_hook"],
+            resources={"metadata": {"path": str(folder)}},
+            config=Config({"KernelManager": files}),
+        )
+        return client.execute(env={**environment, "PYTHONPATH": path})

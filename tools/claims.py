@@ -44,6 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("numbers", nargs="*", type=int, metavar="NN", help="chapters; all if none")
     parser.add_argument("--try", nargs="+", dest="tried", metavar="VARIANT", default=[])
+    parser.add_argument("--keep", action="store_true", help="record the runs that are tried")
     parser.add_argument("--perturbed", action="store_true", help="the one run that CI makes")
     parser.add_argument("--newest-torch", metavar="FOLDER", default="")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -52,7 +53,8 @@ def main() -> int:
     tried += [PERTURBED] if options.perturbed else []
     chosen = chapter_paths(numbers=options.numbers)
     if tried:
-        return make_runs([(path, variant) for path in chosen for variant in tried], options.jobs)
+        work = [(path, variant) for path in chosen for variant in tried]
+        return make_runs(work, options.jobs, keep=options.keep)
     newest = str(Path(options.newest_torch).resolve()) if options.newest_torch else ""
     record = read_record()
     work = [

@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
+from tutorial_lib.data.batches import EpochLoader
 from tutorial_lib.validation import require_positive
 
 KEY = "tutorial_lib.resume"  # of what is added to Lightning's checkpoint
@@ -24,16 +25,15 @@ class ResumeCheckpoint(Checkpoint):
     Lightning's checkpoint holds weights, optimizer, schedule and counters. Three things are added:
 
     * The state of the random numbers: dropout goes on where it stood.
-    * The number of batches done in this epoch. A loader that can go on in the middle of an epoch,
-      such as :class:`~tutorial_lib.data.batches.ResumableLoader`, is told. Lightning does so too,
-      but not where ``configure_optimizers`` asks for the number of steps, nor with
-      ``limit_train_batches``.
+    * The number of batches done in this epoch, which an
+      :class:`~tutorial_lib.data.batches.EpochLoader` is told. Lightning does so too, but not where
+      ``configure_optimizers`` asks for the number of steps, nor with ``limit_train_batches``.
     * The moment: after an optimizer step, and after the validation that belongs to it; never
       between the batches whose gradients are added up, since the sum is not saved.
 
     The file is written under another name, flushed to the disk and then renamed, in one folder. A
     rename happens at once or not at all, so whenever the run is killed, ``last.ckpt`` is whole:
-    the new one or the one before it. The first is written before the first step.
+    the new one or the one before it.
 
     Args:
         every_n_train_steps: Optimizer steps from one checkpoint to the next; one more is written
@@ -96,22 +96,18 @@ class ResumeCheckpoint(Checkpoint):
         """
         if trainer.state.fn == TrainerFn.FITTING:
             self._found = checkpoint.get(KEY)
-            if checkpoint["global_step"] == 0:
-                checkpoint.pop("loops")  # no batch was done, and Lightning would count one
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on where the checkpoint stood, or write the first.
+        """Go on where the checkpoint stood.
 
         Args:
             trainer: Has restored its own part.
             pl_module: What is trained.
         """
         if self._found is None:
-            self._save(trainer)
             return
-        loader: Any = trainer.train_dataloader
-        if hasattr(loader, "load_state_dict"):
-            loader.load_state_dict({"batches": self._found["batches"]})
+        if isinstance(trainer.train_dataloader, EpochLoader):
+            trainer.train_dataloader.load_state_dict({"batches": self._found["batches"]})
         set_random_state(self._found["random"])
         self._found, self._step_saved = None, trainer.global_step
         # Saved behind the last batch of an epoch, it makes Lightning begin the next one without

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import inspect
 import pickletools
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
+
+from tutorial_lib.cli import CONFIGS
+
+QUIET = [
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.log_every_n_steps=1",
+]
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """Read one of the book's configs."""
+    return yaml.safe_load((CONFIGS / f"{name}.yaml").read_text("utf-8"))
+
+
+def small_splits(config: dict[str, Any], *, batches: int = 2) -> list[str]:
+    """Ask for a few batches a split, where the data can be told how much it is to be."""
+    settings = config["data"]["init_args"]
+    module, _, kind = config["data"]["class_path"].rpartition(".")
+    known = inspect.signature(getattr(import_module(module), kind)).parameters
+    size = batches * settings.get("batch_size", 32)
+    sizes = [name for name in ("train_size", "val_size", "test_size") if name in known]
+    return [f"--data.init_args.{name}={size}" for name in sizes]
 
 
 class Recorder(pl.Callback):

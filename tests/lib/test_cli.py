@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
+from lightning_runs import QUIET, read_config, small_splits
 
 from tutorial_lib.cli import CONFIGS, BookCLI, config_names, find_configs, main, newest_checkpoint
+from tutorial_lib.processes import run_together
 
 ROOT = Path(__file__).resolve().parents[2]
-QUIET = [
-    "--trainer.accelerator=cpu",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.enable_model_summary=false",
-    "--trainer.log_every_n_steps=1",
-]
 # The reversal in small: 20 batches an epoch, two kinds of random numbers.
 SMALL = [
     "fit",
@@ -48,6 +42,7 @@ SMALL = [
 def folder(tmp_path, monkeypatch):
     """Run in a folder of its own, on one thread."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # for the processes it starts
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield tmp_path
@@ -73,19 +68,8 @@ class StopAfterOneBatch(pl.Callback):
         trainer.should_stop = True
 
 
-def small_splits(config):
-    """Ask for two batches a split, where the data can be told how much it is to be."""
-    settings = config["data"]["init_args"]
-    module, _, kind = config["data"]["class_path"].rpartition(".")
-    known = inspect.signature(getattr(import_module(module), kind)).parameters
-    size = 2 * settings.get("batch_size", 32)
-    sizes = [name for name in ("train_size", "val_size", "test_size") if name in known]
-    return [f"--data.init_args.{name}={size}" for name in sizes]
-
-
 @pytest.mark.parametrize("name", config_names())
 def test_every_config_trains_validates_and_tests(name, monkeypatch):
-    config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text("utf-8"))
     seen = {}
 
     def before_fit(cli):
@@ -100,7 +84,7 @@ def test_every_config_trains_validates_and_tests(name, monkeypatch):
     monkeypatch.setattr(BookCLI, "after_fit", after_fit, raising=False)
     limits = [f"--trainer.{loop}=1" for loop in ("limit_val_batches", "limit_test_batches")]
     limits += ["--trainer.val_check_interval=1", "--trainer.num_sanity_val_steps=0"]
-    assert main(["fit", f"--config={name}", *QUIET, *limits, *small_splits(config)]) == 0
+    assert main(["fit", f"--config={name}", *QUIET, *limits, *small_splits(read_config(name))]) == 0
     assert seen["batches"] == 1
     assert any(metric.startswith("val_") for metric in seen["validated"])
     assert any(metric.startswith("test_") for metric in seen["tested"])
@@ -186,7 +170,7 @@ def test_without_a_checkpoint_training_starts_afresh(capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is a signal of POSIX")
 def test_a_killed_command_goes_on_to_the_same_weights():
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tutorial_lib", *SMALL]
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -203,16 +187,14 @@ def test_a_killed_command_goes_on_to_the_same_weights():
     assert_equal(weights(last_of(version=1)), weights(last_of("whole")))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are started by fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_two_processes_train_like_one_with_the_batch_of_both():
     alike = ["--model.init_args.network.init_args.dropout=0", "--trainer.precision=64-true"]
     assert main([*SMALL, *alike]) == 0
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp_notebook"]
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp"]
     two += ["--data.init_args.batch_size=8", "--trainer.default_root_dir=two"]
-    assert main([*SMALL, *alike, *two]) == 0
+    run_together("-m", "tutorial_lib", *SMALL, *alike, *two)
     one, other = (torch.load(path, weights_only=True) for path in (last_of(), last_of("two")))
     assert one["global_step"] == other["global_step"] == 30  # into the second epoch
     assert_equal(one["state_dict"], other["state_dict"], atol=1e-9)
-    for folder in (".", "two"):
-        assert len(list(Path(folder).rglob("last.ckpt"))) >= 1
+    for folder in ("runs", "two"):
+        assert len(list(Path(folder).rglob("last.ckpt"))) == 1

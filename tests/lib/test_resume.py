@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from lightning_runs import QUIET, read_config, small_splits
 from pytorch_lightning.trainer.states import TrainerFn
 
 from tutorial_lib import resume
+from tutorial_lib.cli import BookCLI, config_names, main
 from tutorial_lib.data.reverse import ReverseDataModule
 from tutorial_lib.resume import ResumeCheckpoint, random_state, set_random_state
 from tutorial_lib.tagger import TaggerNetwork
@@ -106,7 +105,7 @@ def test_every_checkpoint_leads_to_the_same_end(tmp_path, options):
     (tmp_path / "again").mkdir()
     weights, record = train(tmp_path, keep=True, **options)
     copies = sorted(tmp_path.glob("*.copy"))
-    assert len(copies) == record.steps[-1][2] + 1  # before the first step, and after each
+    assert len(copies) == record.steps[-1][2]  # after each step
     for copy in copies:
         resumed, rest = train(tmp_path / "again", ckpt_path=copy, **options)
         assert_equal(resumed, weights)
@@ -136,7 +135,7 @@ def test_a_run_that_is_resumed_at_each_of_its_checkpoints_ends_the_same(tmp_path
         copies = sorted(folder.glob("*.copy"))
         last, runs = copies[0] if copies else None, runs + 1  # the first that this run has written
     assert_equal(resumed, weights)
-    assert runs == len(record.steps) + 2  # from the beginning, and from each checkpoint
+    assert runs == len(record.steps) + 1  # from the beginning, and from each checkpoint
 
 
 def test_checkpoints_come_every_so_many_steps_and_at_the_end(tmp_path):
@@ -145,7 +144,7 @@ def test_checkpoints_come_every_so_many_steps_and_at_the_end(tmp_path):
         torch.load(copy, weights_only=True)["global_step"]
         for copy in sorted(tmp_path.glob("*.copy"))
     ]
-    assert steps == [0, 3, 6, 7]
+    assert steps == [3, 6, 7]
     assert not list(tmp_path.glob("*.unfinished"))
 
 
@@ -177,7 +176,7 @@ def test_only_training_takes_the_random_numbers_from_a_checkpoint():
     trainer = pl.Trainer(accelerator="cpu", logger=False, callbacks=[checkpoint])
     for stage, found in (("test", None), ("fit", "something")):
         trainer.state.fn = TrainerFn(stage)
-        checkpoint.on_load_checkpoint(trainer, task, {resume.KEY: "something", "global_step": 1})
+        checkpoint.on_load_checkpoint(trainer, task, {resume.KEY: "something"})
         assert checkpoint._found == found
 
 
@@ -195,12 +194,16 @@ def test_the_random_state_needs_no_pickled_code(tmp_path):
     torch.save(torch.load(tmp_path / "state.pt", weights_only=True), tmp_path / "again.pt")
 
 
+class KilledError(Exception):
+    """Stands in for kill -9: all that is left of the run is on the disk."""
+
+
 def die():
-    os.kill(os.getpid(), signal.SIGKILL)
+    raise KilledError
 
 
 class Kill(pl.Callback):
-    """Die after a step, as by kill -9."""
+    """Die after a step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -233,46 +236,14 @@ MOMENTS = {
 RUN = {"max_steps": 7, "val_check_interval": 2, "every": 2}
 
 
-def in_a_process(target):
-    """Start a function in a process of its own."""
-
-    def run():
-        torch.set_num_threads(1)
-        target()
-
-    process = multiprocessing.get_context("fork").Process(target=run)
-    process.start()
-    return process
-
-
-posix = pytest.mark.skipif(os.name != "posix", reason="kill -9 is a signal of POSIX")
-# Python 3.12 on warns of a fork beside other threads; these children compute on one.
-forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@posix
-@forks
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_run_killed_at_a_bad_moment_goes_on(tmp_path, monkeypatch, moment):
+def test_a_run_killed_at_a_bad_moment_goes_on(tmp_path, moment):
     callbacks, patches = MOMENTS[moment]
-
-    def killed():
+    with pytest.MonkeyPatch.context() as patched:
         for patch in patches:
-            monkeypatch.setattr(*patch)
-        train(tmp_path, callbacks=callbacks, **RUN)
-
-    process = in_a_process(killed)
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
+            patched.setattr(*patch)
+        with pytest.raises(KilledError):
+            train(tmp_path, callbacks=callbacks, **RUN)
     last = tmp_path / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == (4 if moment == "between" else 2)
     resumed, _ = train(tmp_path, ckpt_path=last, **RUN)
@@ -280,31 +251,40 @@ def test_a_run_killed_at_a_bad_moment_goes_on(tmp_path, monkeypatch, moment):
     assert_equal(resumed, weights)
 
 
-@posix
-@forks
-@pytest.mark.usefixtures("one_thread")
-def test_a_run_killed_again_and_again_ends_at_the_same_weights(tmp_path):
-    run = {"max_steps": 60, "val_check_interval": 2, "every": 2}
-    last, draw, reached = tmp_path / "last.ckpt", random.Random(0), [0]
+def dies_after_six_steps(cli):
+    cli.trainer.callbacks.insert(0, Kill(step=6))  # before the sixth is saved
 
-    def going_on():
-        train(tmp_path, ckpt_path=last if last.exists() else None, **run)
 
-    for _ in range(4):
-        process = in_a_process(going_on)
-        changed, deadline = last.exists() and last.stat().st_mtime_ns, time.monotonic() + 60
-        while process.is_alive() and time.monotonic() < deadline:
-            if last.exists() and last.stat().st_mtime_ns != changed:
-                break  # it trains
-            time.sleep(0.001)
-        time.sleep(draw.uniform(0, 0.1))
-        process.kill()
-        process.join()
-        reached.append(torch.load(last, weights_only=True)["global_step"])
-    assert reached == sorted(reached)
-    resumed, _ = train(tmp_path, ckpt_path=last, **run)
-    weights, _ = train(tmp_path / "whole", **run)
-    assert_equal(resumed, weights)
+def run_config(name, root, *flags):
+    """Train a config with four batches an epoch, into the second; give the last checkpoint."""
+    words = [f"--trainer.default_root_dir={root}", "--trainer.max_steps=7"]
+    words += ["--trainer.val_check_interval=3", "--trainer.limit_val_batches=1"]
+    words += ["--trainer.limit_train_batches=4", "--resume.every_n_train_steps=1"]
+    words += ["--model.init_args.warmup_steps=2"]
+    sizes = small_splits(read_config(name), batches=4)
+    assert main(["fit", f"--config={name}", *QUIET, *sizes, *words, *flags]) == 0
+    (path,) = Path(root).rglob("last.ckpt")
+    return torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_config_goes_on_to_the_same_weights(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    whole = run_config(name, "whole")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BookCLI, "before_fit", dies_after_six_steps, raising=False)
+        with pytest.raises(KilledError):
+            run_config(name, "killed")
+    (last,) = Path("killed").rglob("last.ckpt")
+    last = last.rename("killed.ckpt")
+    killed = torch.load(last, weights_only=True)
+    assert (killed["global_step"], killed[resume.KEY]["batches"]) == (5, 1)  # in the second epoch
+    resumed = run_config(name, "resumed", f"--ckpt_path={last}")
+    assert resumed["global_step"] == whole["global_step"] == 7
+    assert_equal(resumed["state_dict"], whole["state_dict"])
+    moments = (run["optimizer_states"][0]["state"] for run in (resumed, whole))
+    for ours, theirs in zip(*(state.values() for state in moments), strict=True):
+        assert_equal(ours, theirs)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

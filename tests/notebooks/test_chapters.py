@@ -177,18 +177,28 @@ def test_a_folded_check_only_checks(path: Path) -> None:
             assert "print(" not in cell.source
 
 
+def names_in(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """Give the names that a cell sets for the cells below, and those that it reads from above."""
+    nodes = list(ast.walk(tree))
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    for node in nodes:
+        if isinstance(node, ast.comprehension):
+            own |= {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return stored - own, {node.id for node in names} - stored - own
+
+
 @each_chapter
 def test_what_a_folded_check_defines_is_used_by_no_cell_in_view(path: Path) -> None:
     folded: set[str] = set()
     for cell in cells_of(path, "code"):
-        nodes = list(ast.walk(ast.parse(without_magics(cell.source))))
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        stored, read = names_in(ast.parse(without_magics(cell.source)))
         if has_tag(cell, CHECK):
             folded |= stored
-            continue
-        folded -= stored
-        assert not folded & {node.id for node in names}, cell.source
+        else:
+            assert not folded & read, f"{folded & read} in\n{cell.source}"
+            folded -= stored
 
 
 @each_chapter

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Any
 
 import torch
@@ -69,43 +68,61 @@ class EpochOrder(DistributedSampler):
         rows: What is drawn.
         seed: Seed of the order.
 
+    Attributes:
+        start: How many rows the next epoch leaves out, since they are done; 0 after that.
+
     Taught in :doc:`/notebooks/35_command_line_and_devices`.
     """
 
-    def __init__(self, rows: TensorRows, *, seed: int) -> None:
+    def __init__(self, rows: Sized, *, seed: int) -> None:
         together = distributed.is_available() and distributed.is_initialized()
         super().__init__(
-            rows,
+            rows,  # type: ignore[arg-type]  # of a dataset, it asks for the length alone
             num_replicas=distributed.get_world_size() if together else 1,
             rank=distributed.get_rank() if together else 0,
             seed=seed,
             drop_last=True,  # every process sees the same number, and no row twice
         )
+        self.start = 0
+
+    def order(self, generator: torch.Generator) -> list[int]:
+        """Draw the order of an epoch, for all processes together.
+
+        Args:
+            generator: What draws.
+
+        Returns:
+            Numbers of rows.
+        """
+        return torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[int]:
-        order = super().__iter__()
+        order = self.order(torch.Generator().manual_seed(self.seed + self.epoch))
+        mine = order[self.rank : self.total_size : self.num_replicas]
+        start, self.start = self.start, 0
         self.set_epoch(self.epoch + 1)
-        return order
+        return iter(mine[start:])
 
 
-class ResumableLoader(DataLoader):
-    """A DataLoader that can go on in the middle of an epoch.
+class EpochLoader(DataLoader):
+    """A DataLoader over an :class:`EpochOrder` that can go on in the middle of an epoch.
 
-    Lightning asks it for its state with every checkpoint, and hands the state back when training
-    is resumed.
+    What was done is left out of the order, and not loaded again. Lightning asks the loader for its
+    state with every checkpoint, and hands the state back when training is resumed.
 
-    Args: Those of :class:`torch.utils.data.DataLoader`.
+    torchdata's ``StatefulDataLoader`` (0.11) goes on rightly by itself; under Lightning 2.6 it does
+    so only in the first epoch, because it draws the order before Lightning has set the epoch.
 
     Taught in :doc:`/notebooks/35_command_line_and_devices`.
     """
 
-    _skip = 0  # batches that the next epoch leaves out
+    sampler: EpochOrder  # type: ignore[misc]  # of all samplers, this one
+    batch_size: int  # type: ignore[misc]
     _given = 0  # batches of this epoch that are done
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        skip, self._skip = self._skip, 0
-        self._given = skip
-        for batch in islice(super().__iter__(), skip, None):
+        self._given = self.sampler.start // self.batch_size
+        for batch in super().__iter__():
             self._given += 1
             yield batch
 
@@ -123,7 +140,45 @@ class ResumableLoader(DataLoader):
         Args:
             state: What ``state_dict`` returned.
         """
-        self._skip = self._given = state["batches"]
+        self._given = state["batches"]
+        self.sampler.start = self._given * self.batch_size
+
+
+def epoch_loader(
+    rows: Sized, order: EpochOrder, *, batch_size: int, collate_fn: Callable[[Any], Any]
+) -> EpochLoader:
+    """Make the loader that all the book's tasks are trained with.
+
+    Args:
+        rows: What to load.
+        order: In which order.
+        batch_size: Rows in a batch; the last batch of an epoch is dropped when it is short, so
+            that every training step sees the same number.
+        collate_fn: Makes a batch of what ``rows`` gives for its numbers.
+
+    Returns:
+        The loader; Lightning treats it like any other.
+
+    Raises:
+        TypeError: If ``batch_size`` is not an integer.
+        ValueError: If ``batch_size`` is below 1, or there is not one full batch.
+
+    Taught in :doc:`/notebooks/35_command_line_and_devices`.
+    """
+    require_positive(batch_size=batch_size)
+    if batch_size > len(order):
+        raise ValueError(
+            f"batch_size must be at most {len(order)}, the number of rows, got {batch_size}"
+        )
+    return EpochLoader(
+        rows,  # type: ignore[arg-type]  # whatever can be indexed
+        batch_size=batch_size,
+        sampler=order,
+        drop_last=True,
+        collate_fn=collate_fn,
+        # A generator of its own, or the loader would draw from the one that training draws from.
+        generator=torch.Generator(),
+    )
 
 
 def batch_loader(
@@ -136,7 +191,7 @@ def batch_loader(
         batch_size: Rows in a batch; the last batch of an epoch that shuffles is dropped when it
             is short, so that every training step sees the same number.
         shuffle: Whether to draw the rows in random order, an :class:`EpochOrder`; the loader is
-            then a :class:`ResumableLoader`.
+            then an :class:`EpochLoader`.
         seed: Seed of that order.
 
     Returns:
@@ -150,18 +205,22 @@ def batch_loader(
     """
     if not isinstance(rows, TensorRows):
         raise TypeError(f"rows must be TensorRows, got {type(rows).__name__}")
+    if shuffle:
+        order = EpochOrder(rows, seed=seed)
+        return epoch_loader(rows, order, batch_size=batch_size, collate_fn=as_they_are)
     require_positive(batch_size=batch_size)
-    # A generator of its own, or the loader would draw from the one that training draws from.
-    own = {"collate_fn": _as_they_are, "generator": torch.Generator().manual_seed(seed)}
-    if not shuffle:
-        return DataLoader(rows, batch_size=batch_size, **own)
-    order = EpochOrder(rows, seed=seed)
-    if batch_size > len(order):
-        raise ValueError(
-            f"batch_size must be at most {len(order)}, the number of rows, got {batch_size}"
-        )
-    return ResumableLoader(rows, batch_size=batch_size, sampler=order, drop_last=True, **own)
+    return DataLoader(
+        rows, batch_size=batch_size, collate_fn=as_they_are, generator=torch.Generator()
+    )
 
 
-def _as_they_are(batch: Any) -> Any:
-    return batch  # __getitems__ has stacked them already
+def as_they_are(batch: Any) -> Any:
+    """Collate rows that were fetched all at once: they are stacked already.
+
+    Args:
+        batch: What ``__getitems__`` returned.
+
+    Returns:
+        The same.
+    """
+    return batch

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler
 
-from tutorial_lib.data.batches import TensorRows
+from tutorial_lib.data.batches import EpochOrder, TensorRows
 from tutorial_lib.validation import require_counts, require_positive
 
 
@@ -43,93 +41,53 @@ class TrimmedRows(TensorRows):
         return tuple(tensor[:, :end] for tensor, end in zip(rows, longest, strict=True))
 
 
-class LengthBatches(BatchSampler):
-    """Draw batches in random order, each of rows of about one length.
+class LengthBatches(EpochOrder):
+    """An order in which every batch holds rows of about one length.
 
-    The rows come in the order of ``sampler``. Those of ``pool`` batches are sorted by length and
-    cut into batches, and the batches are shuffled. A larger pool saves more padding, and leaves
-    less to chance.
+    The rows are drawn in random order, anew every epoch. Those of ``pool`` batches are sorted by
+    length and cut into batches, and the batches are shuffled. A larger pool saves more padding,
+    and leaves less to chance. What several processes load in a step is a batch together.
 
     Args:
-        sampler: Gives the rows in random order, anew every epoch.
-        batch_size: Rows in a batch.
-        drop_last: Must be true: a short batch at the end is dropped.
-        lengths: Length of each row.
+        rows: What is drawn.
+        batch_size: Rows in a batch of one process; a short batch at the end is dropped.
         pool: Number of batches that are sorted together.
-        seed: Seed of the order of the batches.
+        seed: Seed of the order.
 
     Raises:
-        TypeError: If a size is not an integer.
-        ValueError: If a size is below 1, or ``drop_last`` is false.
+        TypeError: If ``rows`` is not a TrimmedRows, or a size not an integer.
+        ValueError: If ``batch_size`` or ``pool`` is below 1, or ``seed`` negative.
 
     Source: Vaswani et al. (2017), section 5.1, batch by approximate length.
     Used in :doc:`/notebooks/43_translation`.
     """
 
     def __init__(
-        self,
-        sampler: Sampler[int] | Iterable[int],
-        batch_size: int,
-        drop_last: bool = True,
-        *,
-        lengths: Sequence[int],
-        pool: int = 20,
-        seed: int = 0,
+        self, rows: TrimmedRows, *, batch_size: int, pool: int = 20, seed: int = 0
     ) -> None:
+        if not isinstance(rows, TrimmedRows):
+            raise TypeError(f"rows must be TrimmedRows, got {type(rows).__name__}")
         require_positive(batch_size=batch_size, pool=pool)
         require_counts(seed=seed)
-        if not drop_last:
-            raise ValueError("drop_last must be True, got False")
-        super().__init__(sampler, batch_size, drop_last)
-        self.lengths, self.pool = lengths, pool
-        self.generator = torch.Generator().manual_seed(seed)
+        super().__init__(rows, seed=seed)
+        self.lengths, self.pool = rows.lengths, pool
+        self.together = batch_size * self.num_replicas  # rows of a step
 
-    def __iter__(self) -> Iterator[list[int]]:
-        waiting: list[int] = []
-        for row in self.sampler:
-            waiting.append(row)
-            if len(waiting) == self.pool * self.batch_size:
-                yield from self._batches(waiting)
-                waiting = []
-        yield from self._batches(waiting)
+    def order(self, generator: torch.Generator) -> list[int]:
+        """Draw the order of an epoch, for all processes together.
 
-    def _batches(self, rows: list[int]) -> Iterator[list[int]]:
-        rows = rows[: len(rows) // self.batch_size * self.batch_size]
-        rows = sorted(rows, key=lambda row: self.lengths[row])
-        for number in torch.randperm(len(rows) // self.batch_size, generator=self.generator):
-            start = int(number) * self.batch_size
-            yield rows[start : start + self.batch_size]
+        Args:
+            generator: What draws.
 
-
-def length_batch_loader(rows: TrimmedRows, *, batch_size: int, seed: int = 0) -> DataLoader:
-    """Make a DataLoader that shuffles, with batches of rows of about one length.
-
-    Args:
-        rows: What to load.
-        batch_size: Rows in a batch.
-        seed: Seed of the order.
-
-    Returns:
-        The loader.
-
-    Raises:
-        TypeError: If ``rows`` is not a TrimmedRows, or ``batch_size`` not an integer.
-        ValueError: If ``batch_size`` is below 1, or above the number of rows.
-
-    Used in :doc:`/notebooks/43_translation`.
-    """
-    if not isinstance(rows, TrimmedRows):
-        raise TypeError(f"rows must be TrimmedRows, got {type(rows).__name__}")
-    require_positive(batch_size=batch_size)
-    if batch_size > len(rows):
-        raise ValueError(
-            f"batch_size must be at most {len(rows)}, the number of rows, got {batch_size}"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    order = RandomSampler(rows, generator=generator)
-    batches = LengthBatches(order, batch_size, lengths=rows.lengths, seed=seed)
-    return DataLoader(rows, batch_sampler=batches, collate_fn=_as_they_are, generator=generator)
-
-
-def _as_they_are(batch: Any) -> Any:
-    return batch  # __getitems__ has stacked them already
+        Returns:
+            Numbers of rows, batch after batch.
+        """
+        drawn = super().order(generator)
+        order: list[int] = []
+        for start in range(0, len(drawn), self.pool * self.together):
+            rows = drawn[start : start + self.pool * self.together]
+            batches = len(rows) // self.together
+            rows = sorted(rows[: batches * self.together], key=lambda row: self.lengths[row])
+            for number in torch.randperm(batches, generator=generator).tolist():
+                order += rows[number * self.together : (number + 1) * self.together]
+        return order

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 Case = Literal["nominative", "accusative", "dative"]
@@ -197,3 +198,30 @@ DETERMINERS = (
 CONJUNCTIONS = {"because": "dur", "when": "pel", "but": "sen"}
 RELATIVE = {"that": "sho"}
 RECIPIENT = "to"  # Velan says it with the dative
+
+
+def velan_stems() -> dict[str, str]:
+    """List every form of every Velan word with its stem, which is what no ending changes.
+
+    Returns:
+        The stem of each form; a word without endings is its own.
+
+    Used in :doc:`/notebooks/43_translation`.
+    """
+    plurals = (False, True)
+    bent = {
+        noun.velan(case, plural=plural): noun.stem
+        for noun, case, plural in product((*BEINGS, *THINGS), ENDINGS, plurals)
+    }
+    bent |= {
+        word.velan(gender, case, plural=plural): word.stem
+        for word, gender, case, plural in product(
+            (*ADJECTIVES, *DETERMINERS), "kst", ENDINGS, plurals
+        )
+        if word.stem
+    }
+    bent |= {
+        verb.velan(plural=plural, past=past): verb.stem
+        for verb, plural, past in product(VERBS, plurals, plurals)
+    }
+    return bent | {word: word for word in (*CONJUNCTIONS.values(), *RELATIVE.values())}

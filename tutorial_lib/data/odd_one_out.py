@@ -51,8 +51,9 @@ class OddOneOutDataModule(RowsDataModule):
         RuntimeError: If a loader is asked for before ``setup``; from ``setup``, if CIFAR-100 is
             not there and may not be fetched.
 
-    Source: the task is that of Lippe (2024); digits: Alpaydin and Kaynak (1998); CIFAR-100:
-    Krizhevsky (2009). Taught in :doc:`/notebooks/42_odd_one_out`.
+    Source: Zaheer et al. (2017) and Lee et al. (2019) for the task, in the form of Lippe (2024);
+    digits: Alpaydin and Kaynak (1998); CIFAR-100: Krizhevsky (2009).
+    Taught in :doc:`/notebooks/42_odd_one_out`.
     """
 
     images: list[TensorRows]

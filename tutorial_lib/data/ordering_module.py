@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import datasets
 import pytorch_lightning as pl
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
+from tutorial_lib.data.batches import EpochOrder, epoch_loader
 from tutorial_lib.data.stories import LENGTHS, generate_stories
 from tutorial_lib.data.story_encoding import encode_stories, shuffled_stories, train_tokenizer
 from tutorial_lib.validation import require_positive
@@ -41,7 +43,8 @@ class OrderingDataModule(pl.LightningDataModule):
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If a size is below 1; from ``setup``, if ``max_len`` is too short for a story.
+        ValueError: If a size is below 1; from ``setup``, if ``max_len`` is too short for a story;
+            from ``train_dataloader``, if ``batch_size`` exceeds ``train_size``.
         RuntimeError: If a loader is asked for before ``setup``.
 
     Taught in :doc:`/notebooks/46_sentence_ordering`.
@@ -129,14 +132,12 @@ class OrderingDataModule(pl.LightningDataModule):
     def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
         if not hasattr(self, "splits"):
             raise RuntimeError("there is no data yet: call setup(stage) first")
-        return DataLoader(
-            self.splits[split],  # type: ignore[arg-type]
-            batch_size=self.batch_size,
-            shuffle=shuffle,
-            drop_last=shuffle,
-            collate_fn=_without_spare_padding,
-            generator=torch.Generator().manual_seed(self.seed),
-        )
+        rows = self.splits[split]
+        batches: dict[str, Any] = {"batch_size": self.batch_size}
+        batches["collate_fn"] = _without_spare_padding
+        if shuffle:
+            return epoch_loader(rows, EpochOrder(rows, seed=self.seed), **batches)
+        return DataLoader(rows, generator=torch.Generator(), **batches)  # type: ignore[arg-type]
 
 
 def _without_spare_padding(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:

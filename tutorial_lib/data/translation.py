@@ -8,9 +8,10 @@ from typing import cast
 
 from torch.utils.data import DataLoader
 
+from tutorial_lib.data.batches import as_they_are, epoch_loader
 from tutorial_lib.data.bpe import BpeTokenizer
 from tutorial_lib.data.language_pair import draw_sentences, translate
-from tutorial_lib.data.length_batches import TrimmedRows, length_batch_loader
+from tutorial_lib.data.length_batches import LengthBatches, TrimmedRows
 from tutorial_lib.data.pairs import PAD
 from tutorial_lib.data.parallel_text import Pairs, read_tab_separated, read_two_files
 from tutorial_lib.data.rows_module import RowsDataModule
@@ -127,8 +128,9 @@ class TranslationDataModule(RowsDataModule):
         """Draw batches of pairs that are about equally long, anew every epoch."""
         if not hasattr(self, "splits"):
             raise RuntimeError("there is no data yet: call setup(stage) first")
-        rows = cast(TrimmedRows, self.splits[0])
-        return length_batch_loader(rows, batch_size=self.batch_size, seed=self.seed)
+        rows, size = cast(TrimmedRows, self.splits[0]), self.batch_size
+        order = LengthBatches(rows, batch_size=size, seed=self.seed)
+        return epoch_loader(rows, order, batch_size=size, collate_fn=as_they_are)
 
     def _drawn(self) -> tuple[Pairs, Pairs]:
         shortest, most, longest = self.words

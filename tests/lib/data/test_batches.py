@@ -117,6 +117,22 @@ def test_a_loader_goes_on_where_another_stood(batches):
     assert resumed.state_dict() == {"batches": 0}
 
 
+class CountedRows(TensorRows):
+    loaded = 0
+
+    def __getitems__(self, indices):
+        self.loaded += len(indices)
+        return super().__getitems__(indices)
+
+
+def test_what_is_done_is_not_loaded_again():
+    rows = CountedRows(torch.arange(20))
+    loader = batch_loader(rows, batch_size=4, shuffle=True)
+    loader.load_state_dict({"batches": 3})
+    assert len(list(loader)) == 2
+    assert rows.loaded == 8
+
+
 def test_an_epoch_that_is_left_early_leaves_no_trace_in_the_next():
     loader = batch_loader(make_rows(20), batch_size=4, shuffle=True)
     next(iter(loader))

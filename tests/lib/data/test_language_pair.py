@@ -18,6 +18,7 @@ from tutorial_lib.data.lexicon import (
     RELATIVE,
     THINGS,
     VERBS,
+    velan_stems,
 )
 
 NOUNS = (*BEINGS, *THINGS)
@@ -31,7 +32,7 @@ def english_forms():
     yield from (*CONJUNCTIONS, *RELATIVE, RECIPIENT)
 
 
-def velan_stems():
+def all_velan_stems():
     yield from (word.stem for word in (*NOUNS, *VERBS, *ADJECTIVES))
     yield from {word.stem for word in DETERMINERS} - {""}
     yield from (*CONJUNCTIONS.values(), *RELATIVE.values())
@@ -67,7 +68,7 @@ def test_translations_are_those_worked_by_hand(english, velan, sources):
 
 
 def test_every_word_means_one_thing():
-    for words in (list(english_forms()), list(velan_stems())):
+    for words in (list(english_forms()), list(all_velan_stems())):
         assert len(words) == len(set(words))
     assert 150 < len(list(english_forms())) < 250
 
@@ -83,6 +84,22 @@ def test_no_two_words_share_a_velan_form():
     forms += [*CONJUNCTIONS.values(), *RELATIVE.values()]
     assert len(forms) == len(set(forms)) > 500
     assert not set(forms) & set(english_forms())  # copying the source translates nothing
+
+
+def test_every_form_that_is_written_has_a_stem_which_it_begins_with():
+    stems = velan_stems()
+    assert len(stems) > 500
+    assert set(stems.values()) == set(all_velan_stems())
+    for text in DRAWN:
+        assert all(word.startswith(stems[word]) for word in translate(text).text.split())
+
+
+def test_forms_of_one_word_share_their_stem():
+    stems = velan_stems()
+    assert stems["relapia"] == stems["relap"] == "relap"
+    assert stems["veki"] == stems["vetu"] == "ve"
+    assert stems["pegevmi"] == stems["pego"] == "peg"
+    assert stems["sho"] == "sho"
 
 
 def test_different_sentences_have_different_translations_but_for_the_article():

@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader, SequentialSampler
+from torch import distributed
 
-from tutorial_lib.data.batches import TensorRows
-from tutorial_lib.data.length_batches import LengthBatches, TrimmedRows, length_batch_loader
+from tutorial_lib.data.batches import EpochOrder, TensorRows, as_they_are, epoch_loader
+from tutorial_lib.data.length_batches import LengthBatches, TrimmedRows
 
 PAD = 0
 
@@ -41,76 +41,93 @@ def test_lengths_are_summed_over_the_tensors():
     assert rows.lengths == [3, 3]
 
 
-def numbers_of(loader):
-    return [batch[0][:, 0].tolist() for batch in loader]
+def numbers_of(order, batch_size):
+    rows = list(order)
+    return [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
 
 
 def test_an_epoch_takes_every_row_once_and_the_next_one_in_another_order():
-    loader = length_batch_loader(make_rows(), batch_size=6, seed=1)
-    assert type(loader) is DataLoader
-    assert len(loader) == 10
-    first, second = numbers_of(loader), numbers_of(loader)
+    order = LengthBatches(make_rows(), batch_size=6, seed=1)
+    first, second = numbers_of(order, 6), numbers_of(order, 6)
     for epoch in (first, second):
-        assert sorted(number for batch in epoch for number in batch) == list(range(1, 61))
-        assert {len(batch) for batch in epoch} == {6}
+        assert sorted(number for batch in epoch for number in batch) == list(range(60))
     assert first != second
 
 
 def test_the_order_is_that_of_the_seed_alone():
     torch.manual_seed(1)
-    one = numbers_of(length_batch_loader(make_rows(), batch_size=6, seed=1))
+    one = list(LengthBatches(make_rows(), batch_size=6, seed=1))
     expected = torch.rand(1)
     torch.manual_seed(2)
-    assert numbers_of(length_batch_loader(make_rows(), batch_size=6, seed=1)) == one
-    assert numbers_of(length_batch_loader(make_rows(), batch_size=6, seed=2)) != one
+    assert list(LengthBatches(make_rows(), batch_size=6, seed=1)) == one
+    assert list(LengthBatches(make_rows(), batch_size=6, seed=2)) != one
     torch.manual_seed(1)
     assert torch.rand(1).equal(expected)
 
 
-def test_a_short_batch_is_dropped():
-    loader = length_batch_loader(make_rows(), batch_size=7)
-    assert len(loader) == len(list(loader)) == 8
+def test_a_loader_makes_the_batches_and_goes_on_in_the_middle_of_an_epoch():
+    def make():
+        rows = make_rows()
+        order = LengthBatches(rows, batch_size=7, seed=3)
+        return epoch_loader(rows, order, batch_size=7, collate_fn=as_they_are)
+
+    whole, resumed = make(), make()
+    batches = [batch[0].tolist() for _ in range(2) for batch in whole]
+    assert len(whole) == 8
+    assert {len(batch) for batch in batches} == {7}
+    resumed.load_state_dict({"batches": 3})
+    assert [batch[0].tolist() for _ in range(2) for batch in resumed] == batches[3:]
+
+
+def padding(rows, order, batch_size):
+    batches = [rows.__getitems__(numbers)[0] for numbers in numbers_of(order, batch_size)]
+    padded = sum(int((batch == PAD).sum()) for batch in batches)
+    return padded / sum(batch.numel() for batch in batches)
 
 
 def test_a_batch_holds_rows_of_about_one_length():
     rows = make_rows(600)
-
-    def padding(loader):
-        batches = [batch[0] for batch in loader]
-        return sum(int((batch == PAD).sum()) for batch in batches) / sum(
-            batch.numel() for batch in batches
-        )
-
-    assert padding(length_batch_loader(rows, batch_size=10)) < 0.08
-    order = SequentialSampler(rows)
-    alone = LengthBatches(order, 10, lengths=rows.lengths, pool=1)
-    assert padding(DataLoader(rows, batch_sampler=alone, collate_fn=lambda x: x)) > 0.3
+    assert padding(rows, LengthBatches(rows, batch_size=10), 10) < 0.08
+    assert padding(rows, EpochOrder(rows, seed=0), 10) > 0.3
 
 
 def test_a_pool_is_sorted_and_its_batches_are_shuffled():
-    lengths = [5, 1, 4, 2, 3, 6, 8, 7]
-    batches = list(LengthBatches(range(8), 2, lengths=lengths, pool=3))
-    assert sorted(batches[:3]) == [[0, 5], [1, 3], [4, 2]]
-    assert batches[3] == [7, 6]
+    lengths = torch.tensor([5, 1, 4, 2, 3, 6, 8, 7])
+    rows = TrimmedRows((torch.arange(8) < lengths[:, None]).long(), pad_token=0)
+    drawn = EpochOrder(rows, seed=2).order(torch.Generator().manual_seed(2))
+    batches = numbers_of(LengthBatches(rows, batch_size=2, pool=3, seed=2), 2)
+    in_pool = sorted(drawn[:6], key=lambda row: lengths[row])
+    assert sorted(map(tuple, batches[:3])) == sorted(zip(in_pool[::2], in_pool[1::2], strict=True))
+    assert batches[3] == sorted(drawn[6:], key=lambda row: lengths[row])
+    shuffled = [numbers_of(LengthBatches(rows, batch_size=2, seed=n), 2) for n in range(9)]
+    first = [lengths[batches[0]].sum() for batches in shuffled]
+    assert len(set(map(int, first))) > 1  # not always the shortest
+
+
+@given(processes=st.integers(1, 3), size=st.integers(12, 40), batch_size=st.integers(1, 4))
+def test_processes_load_a_step_together(processes, size, batch_size):
+    rows, shares = make_rows(size), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "is_initialized", lambda: True)
+        patch.setattr(distributed, "get_world_size", lambda: processes)
+        for rank in range(processes):
+            patch.setattr(distributed, "get_rank", lambda rank=rank: rank)
+            shares.append(list(LengthBatches(rows, batch_size=batch_size, pool=2)))
+    alone = list(LengthBatches(rows, batch_size=batch_size * processes, pool=2))
+    assert [row for places in zip(*shares, strict=True) for row in places] == alone
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_what_does_not_fit_is_refused():
     rows = make_rows()
     with pytest.raises(TypeError, match=r"^rows must be TrimmedRows, got TensorRows"):
-        length_batch_loader(TensorRows(*rows.tensors), batch_size=2)
-    with pytest.raises(
-        ValueError, match=r"^batch_size must be at most 60, the number of rows, got"
-    ):
-        length_batch_loader(rows, batch_size=61)
-    with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0"):
-        length_batch_loader(rows, batch_size=0)
+        LengthBatches(TensorRows(*rows.tensors), batch_size=2)
     with pytest.raises(ValueError, match=r"^pad_token must be at least 0, got -1"):
         TrimmedRows(torch.ones(2, 2, dtype=torch.long), pad_token=-1)
     for wrong, says in (
+        ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"pool": 0}, "pool must be at least 1"),
         ({"seed": -1}, "seed must be at least 0"),
-        ({"drop_last": False}, "drop_last must be True, got False"),
     ):
         with pytest.raises(ValueError, match=f"^{says}"):
-            LengthBatches(range(4), 2, lengths=[1, 2, 3, 4], **wrong)
+            LengthBatches(rows, **({"batch_size": 2} | wrong))

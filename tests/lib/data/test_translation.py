@@ -84,7 +84,7 @@ def test_the_tokenizer_has_seen_the_training_texts_alone(data):
 
 def test_training_batches_hold_pairs_of_about_one_length(data):
     loader = data.train_dataloader()
-    assert type(loader) is DataLoader
+    assert isinstance(loader, DataLoader)
     pairs = set(data.pairs[0])
     batches = list(loader)
     assert len(batches) == 25

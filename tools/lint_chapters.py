@@ -45,7 +45,7 @@ CELL = re.compile(
     r"^(?P<open>```\{code-cell\} ipython3\n)(?P<body>.*?)(?P<close>^```$)",
     re.MULTILINE | re.DOTALL,
 )
-OPTIONS = re.compile(r"\A(---\n.*?^---\n|(?::[\w-]+:.*\n)+\n?)", re.MULTILINE | re.DOTALL)
+OPTIONS = re.compile(r"\A(---\n(?s:.*?)^---\n|(?::[\w-]+:.*\n)+\n?)", re.MULTILINE)
 
 
 def main() -> int:

@@ -139,7 +139,7 @@ def describe(notebook: NotebookNode, error: Exception) -> str:
                 return f"code cell {number}: {error.evalue}"
             source = textwrap.indent(cell.source, "    ")
             return f"code cell {number}: {error.ename}: {error.evalue}, in\n{source}"
-    begun = sum("iopub.execute_input" in c.metadata.get("execution", {}) for c in cells)
+    begun = sum(cell.execution_count is not None for cell in cells)
     return f"code cell {begun}: {type(error).__name__}: {str(error).strip()}"
 
 

@@ -47,6 +47,7 @@ def execute(
         client = NotebookClient(
             notebook,
             timeout=timeout,
+            record_timing=False,  # the cache compares the metadata of cells
             allow_errors=allow_errors,
             # The kernel's log is not the chapter's.
             extra_arguments=["--log-level=ERROR", "--ext=claim_hook"],

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from claim_syntax import without_magics
 from myst_nb.core.config import NbParserConfig
 from myst_nb.core.read import create_nb_reader
 from myst_parser.config.main import MdParserConfig
@@ -141,11 +142,7 @@ def _notebook(text: str) -> NotebookNode:
 
 def _code_of(text: str) -> str:
     cells = [cell.source for cell in _notebook(text).cells if cell.cell_type == "code"]
-    return "\n".join(map(_without_magics, cells))
-
-
-def _without_magics(source: str) -> str:
-    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith("%"))
+    return "\n".join(map(without_magics, cells))
 
 
 def _module_files(code: str, root: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chapters import ROOT, chapter_number, computation_digest, read_chapter
+from chapters import ROOT, computation_digest, read_chapter
 from claim_runs import Run, Variant, outcomes
 
 RECORD = ROOT / "book" / "claims.json"
@@ -60,6 +60,14 @@ class ChapterRecord:
         made["failed"] = [number for number, o in enumerate(run.outcomes) if o.found]
         runs = sorted([*others, made], key=lambda one: [str(value) for value in one.values()])
         return ChapterRecord(self.digest, self.claims, runs)
+
+    def has(self, variant: Variant) -> bool:
+        """Tell whether a run on a variant was made.
+
+        A run with shifted seeds or several threads counts whatever the machine it was made on; the
+        others are made with the pinned PyTorch or the newest, and on the variant's instruction set.
+        """
+        return any(_is_on(run, variant) for run in self.runs)
 
     def counts(self) -> list[tuple[dict[str, Any], int, int]]:
         """Give each claim, in how many runs it held, and of how many."""
@@ -128,16 +136,9 @@ def _lines(items: list[dict[str, Any]]) -> str:
     return f"[\n{lines}\n    ]"
 
 
-def recorded(record: Mapping[str, ChapterRecord], path: Path, variant: Variant) -> bool:
-    """Tell whether the record has a chapter's run on a variant, in its present form.
-
-    A run with shifted seeds or several threads counts whatever the machine it was made on; the
-    others are made with the pinned PyTorch or the newest, and on the variant's instruction set.
-    """
-    chapter = record.get(str(chapter_number(f"notebooks/{path.name}")))
-    if chapter is None or chapter.digest != computation_digest(path):
-        return False
-    return any(_is_on(run, variant) for run in chapter.runs)
+def number_of(path: Path) -> str:
+    """Give the number by which the record knows a chapter."""
+    return path.stem[:2]
 
 
 def _is_on(run: Mapping[str, Any], variant: Variant) -> bool:

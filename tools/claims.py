@@ -20,8 +20,8 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from chapters import chapter_number, chapter_paths, read_chapter
-from claim_record import ChapterRecord, read_record, recorded, write_record
+from chapters import chapter_paths, read_chapter
+from claim_record import ChapterRecord, number_of, read_record, write_record
 from claim_runs import Run, Variant, run_notebook
 
 SHIFTS = [1000 * number for number in range(1, 11)]
@@ -57,12 +57,8 @@ def main() -> int:
         return make_runs(work, options.jobs, keep=options.keep)
     newest = str(Path(options.newest_torch).resolve()) if options.newest_torch else ""
     record = read_record()
-    work = [
-        (path, variant)
-        for path in chosen
-        for variant in plan(newest)
-        if not recorded(record, path, variant)
-    ]
+    known = {path: ChapterRecord.of(path, record.get(number_of(path))) for path in chosen}
+    work = [(path, v) for path in chosen for v in plan(newest) if not known[path].has(v)]
     make_runs(work, options.jobs, keep=True)
     return print_table(chosen)
 
@@ -93,8 +89,8 @@ def make_runs(work: Sequence[tuple[Path, Variant]], jobs: int = 1, *, keep: bool
                 print(f"    cell {outcome.cell}: {outcome.claim.text}\n        {outcome.found}")
             if keep:
                 record = read_record()
-                number = str(chapter_number(f"notebooks/{path.name}"))
-                record[number] = ChapterRecord.of(path, record.get(number)).with_run(variant, run)
+                known = ChapterRecord.of(path, record.get(number_of(path)))
+                record[number_of(path)] = known.with_run(variant, run)
                 write_record(record)
     return bool(wrong)
 
@@ -107,7 +103,7 @@ def print_table(paths: Collection[Path]) -> int:
     """Print how often each claim held; return 1 if one did not."""
     record, wrong = read_record(), 0
     for path in paths:
-        chapter = record.get(str(chapter_number(f"notebooks/{path.name}")))
+        chapter = record.get(number_of(path))
         if chapter is None:
             continue
         print(f"{path.stem}: {chapter.summary()}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chapters import ROOT, chapter_number, chapter_paths, computation_digest
-from claim_record import RECORD, ChapterRecord, read_record
+from chapters import ROOT, chapter_paths, computation_digest
+from claim_record import RECORD, ChapterRecord, number_of, read_record
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
@@ -42,7 +42,7 @@ def with_claims(text: str, chapter: ChapterRecord | None) -> str:
 
 def current(path: Path) -> ChapterRecord | None:
     """Give a chapter's record if it is of the chapter as it is now."""
-    chapter = read_record().get(str(chapter_number(f"notebooks/{path.name}")))
+    chapter = read_record().get(number_of(path))
     return chapter if chapter and chapter.digest == computation_digest(path) else None
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chapters import chapter_number, chapter_paths, computation_digest
-from claim_record import ChapterRecord, pinned_torch, read_record
+from chapters import chapter_paths, computation_digest
+from claim_record import ChapterRecord, number_of, pinned_torch, read_record
 
 each_chapter = pytest.mark.parametrize("path", chapter_paths(), ids=lambda path: path.stem)
 
@@ -17,7 +17,7 @@ def record() -> dict[str, ChapterRecord]:
 
 
 def record_of(record: dict[str, ChapterRecord], path: Path) -> ChapterRecord:
-    number = str(chapter_number(f"notebooks/{path.stem}"))
+    number = number_of(path)
     assert number in record, f"run `make claims {number}`"
     return record[number]
 
@@ -38,9 +38,7 @@ def test_every_claim_held_in_every_run(record: dict[str, ChapterRecord], path: P
 
 
 @each_chapter
-def test_the_pinned_pytorch_is_among_the_runs(
-    record: dict[str, ChapterRecord], path: Path
-) -> None:
+def test_the_pinned_pytorch_is_among_the_runs(record: dict[str, ChapterRecord], path: Path) -> None:
     assert pinned_torch() in {run["torch"] for run in record_of(record, path).runs}
 
 

@@ -8,20 +8,12 @@ import build_notebooks
 import nbformat
 import pytest
 from build_notebooks import build_notebook, install_code, notebook_text
+from front_matter import FRONT_MATTER
 from nbformat import NotebookNode, v4
 
-CHAPTER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
-# Attention
+CHAPTER = (
+    FRONT_MATTER
+    + """# Attention
 
 $$
 y = x
@@ -51,6 +43,7 @@ plot()
 answer = 42
 ```
 """
+)
 
 
 @pytest.fixture(autouse=True)

@@ -6,24 +6,17 @@ from pathlib import Path
 
 import pytest
 from chapters import chapter_number, dependency_digest, imported_files, stamped
+from front_matter import FRONT_MATTER
 
-CHAPTER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
-# Title
+CHAPTER = (
+    FRONT_MATTER
+    + """# Title
 
 ```{code-cell} ipython3
 from tutorial_lib.upper import shout
 ```
 """
+)
 
 
 @pytest.fixture

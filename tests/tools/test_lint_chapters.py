@@ -6,19 +6,11 @@ from pathlib import Path
 
 import lint_chapters
 import pytest
+from front_matter import FRONT_MATTER
 
-CHAPTER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
-# Title
+CHAPTER = (
+    FRONT_MATTER
+    + """# Title
 
 Prose  with `code`.
 
@@ -43,6 +35,7 @@ print("$x$")
 x  =  1
 ```
 """
+)
 
 
 @pytest.fixture

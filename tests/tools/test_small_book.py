@@ -10,19 +10,11 @@ from pathlib import Path
 
 import pytest
 from chapters import ROOT
+from front_matter import FRONT_MATTER
 
-CHAPTER = """---
-jupytext:
-  text_representation:
-    extension: .md
-    format_name: myst
-kernelspec:
-  display_name: Python 3
-  language: python
-  name: python3
----
-
-# Chapter on {module}
+CHAPTER = (
+    FRONT_MATTER
+    + """# Chapter on {module}
 
 ```{{code-cell}} ipython3
 from tutorial_lib.{module} import value
@@ -30,6 +22,7 @@ from tutorial_lib.{module} import value
 print("value is", value)
 ```
 """
+)
 
 
 @pytest.fixture

@@ -75,7 +75,12 @@ def make_runs(work: Sequence[tuple[Path, Variant]], jobs: int = 1, *, keep: bool
     with ThreadPoolExecutor(jobs) as pool:
         runs = {pool.submit(_run, *item): item for item in work}
         for count, future in enumerate(as_completed(runs), start=1):
-            (path, variant), run = runs[future], future.result()
+            path, variant = runs[future]
+            if error := future.exception():  # the others are not lost with it
+                wrong += 1
+                print(f"[{count}/{len(work)}] {path.stem} {variant}: {error!r}", flush=True)
+                continue
+            run = future.result()
             counted = [o for o in run.outcomes if not (variant.shift and o.claim.own_seed)]
             failed = [outcome for outcome in counted if outcome.found]
             wrong += len(failed)
@@ -86,7 +91,8 @@ def make_runs(work: Sequence[tuple[Path, Variant]], jobs: int = 1, *, keep: bool
                 flush=True,
             )
             for outcome in failed:
-                print(f"    cell {outcome.cell}: {outcome.claim.text}\n        {outcome.found}")
+                text = f"cell {outcome.cell}: {outcome.claim.text}"
+                print(f"    {text}\n        {outcome.found}", flush=True)
             if keep:
                 record = read_record()
                 known = ChapterRecord.of(path, record.get(number_of(path)))

@@ -70,27 +70,42 @@ def dependency_digest(text: str, root: Path = ROOT) -> str:
 def computation_digest(path: Path, root: Path = ROOT) -> str:
     """Hash what a chapter computes: its code, that of the modules it imports, and the versions.
 
-    Comments, docstrings, prose and layout do not count.
+    Comments, docstrings, prose and layout do not count, nor in which module a definition stands.
     """
     code = _code_of(path.read_text("utf-8"))
-    digest = hashlib.sha256(_meaning(code).encode())
-    for file in sorted(imported_files(code, root)):
+    digest = hashlib.sha256("\n".join(_statements(code)).encode())
+    pieces: set[str] = set()
+    for file in imported_files(code, root):
         text = file.read_text("utf-8")
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0")
-        digest.update((_meaning(text) if file.suffix == ".py" else text).encode())
+        pieces.update(_statements(text) if file.suffix == ".py" else [_anywhere(text)])
+    for piece in sorted(pieces):
+        digest.update(piece.encode() + b"\0")
     pins = (root / "requirements.txt").read_text("utf-8")
     digest.update(pins.partition("# run")[2].partition("\n\n")[0].encode())
     return digest.hexdigest()[:12]
 
 
 @cache
-def _meaning(code: str) -> str:
+def _statements(code: str) -> list[str]:
+    """Give the meaning of each statement at the top of a file; docstrings have none."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         is_documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
         if is_documented and node.body and _is_text(node.body[0]):
             node.body[0] = ast.Pass()
-    return "\n".join(_shape(tree))
+    kept = [node for node in tree.body if not _is_plain_import(node)]
+    return [_anywhere("\n".join(_shape(node))) for node in kept]
+
+
+def _is_plain_import(node: ast.stmt) -> bool:
+    """Tell an import from the package, under the names that things have there."""
+    is_ours = isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE
+    return is_ours and all(alias.asname is None for alias in node.names)  # type: ignore[attr-defined]
+
+
+def _anywhere(text: str) -> str:
+    """Take the names of the package's modules out of a text."""
+    return re.sub(rf"\b{PACKAGE}(\.[a-z_0-9]+)+", PACKAGE, text)
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -9,6 +9,7 @@ from chapters import ROOT, computation_digest
 from claim_record import ChapterRecord, pinned_torch, read_record, write_record
 from claim_runs import Outcome, Run, Variant
 from claim_syntax import Claim
+from claims import plan
 from claims_on_the_site import row, with_claims
 
 CHAPTER = ROOT / "notebooks" / "11_scaled_dot_product_attention.md"
@@ -75,6 +76,8 @@ def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         (a_run(), Variant(torch="folder"), False),
         (a_run(torch="2.99.0"), Variant(torch="folder"), True),
         (a_run(torch="2.99.0"), Variant(), False),
+        (a_run(), Variant(shift=1000), False),
+        (a_run(), Variant(threads=2), False),
     ],
 )
 def test_a_run_that_was_made_is_not_made_again(run: Run, variant: Variant, expected: bool) -> None:
@@ -108,7 +111,11 @@ def test_only_what_is_computed_changes_the_digest(tmp_path: Path) -> None:
     path.write_text(text.replace("# One", "# Another title"))
     (tmp_path / "requirements.txt").write_text("# run\ntorch==2.13.0\n\n# tests\npytest==10\n")
     assert digest() == first
+    module.rename(module.with_name("two.py"))
+    path.write_text(text.replace("tutorial_lib.one", "tutorial_lib.two"))
+    assert digest() == first
     module.write_text("def f():\n    return 2\n")
+    path.write_text(text)
     assert digest() != first
     second = digest()
     path.write_text(text.replace("import f\n", "import f\n\nassert f() == 2\n"))
@@ -134,3 +141,11 @@ def test_a_row_of_the_table_counts_the_claims_and_the_runs() -> None:
     cells = [line.strip(" *-") for line in row(CHAPTER, record).splitlines()]
     assert cells[1:] == ["3", "2", "2", "AVX2, DEFAULT", "1, 2", "1", pinned_torch()]
     assert "not counted since it was last changed" in row(CHAPTER, None)
+
+
+def test_the_runs_differ_in_machine_and_seeds() -> None:
+    runs = plan("folder")
+    assert {run.instructions for run in runs} == {"", "sse", "avx2"}
+    assert {run.threads for run in runs} == {1, 2, 4}
+    assert {run.torch for run in runs} == {"", "folder"}
+    assert len({run.shift for run in runs}) == len(runs) > 10

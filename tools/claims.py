@@ -70,7 +70,7 @@ def main() -> int:
     newest = str(Path(options.newest_torch).resolve()) if options.newest_torch else ""
     record = read_record()
     known = {path: ChapterRecord.of(path, record.get(number_of(path))) for path in chosen}
-    work = [(path, v) for path in chosen for v in plan(newest) if not known[path].has(v)]
+    work = [(path, v) for v in plan(newest) for path in chosen if not known[path].has(v)]
     make_runs(work, options.jobs, keep=True)
     return print_table(chosen)
 

@@ -53,9 +53,9 @@ def scheduled_adam(
     if schedule not in ("cosine", "inverse_sqrt"):
         raise ValueError(f"schedule must be 'cosine' or 'inverse_sqrt', got {schedule!r}")
     optimizer = (
-        torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
         if weight_decay
-        else torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+        else torch.optim.Adam(parameters, lr=learning_rate)
     )
     if schedule == "cosine":
         total_steps = int(task.trainer.estimated_stepping_batches)

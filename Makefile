@@ -16,13 +16,13 @@ NODE_MODULES := node_modules/.package-lock.json
 
 NEWEST_TORCH := _build/torch-newest
 
-# `make claims 43 51` names chapters.
-NN := $(filter-out claims,$(MAKECMDGOALS))
-ifeq (claims,$(firstword $(MAKECMDGOALS)))
+# `make claims 43 51` and `make chapter 43` name chapters.
+NN := $(filter-out claims chapter,$(MAKECMDGOALS))
+ifneq (,$(filter claims chapter,$(firstword $(MAKECMDGOALS))))
 $(NN):: ; @:
 endif
 
-.PHONY: help setup book test lint type unit notebooks notebooks-check notebooks-freeze nbval \
+.PHONY: help setup book test lint type unit chapter notebooks notebooks-check notebooks-freeze nbval \
 	site-test perturbed claims serve lab clean
 
 help:  ## List the commands
@@ -58,12 +58,24 @@ lint: setup  ## Check style and formatting, the chapters' too
 	ruff check .
 	ruff format --check .
 	python tools/lint_chapters.py
+	codespell
 
 type: setup  ## Check types
 	node_modules/.bin/pyright
 
 unit: setup  ## Test the package and the tools
 	pytest -n $(JOBS) --dist loadscope tests/lib tests/tools
+
+chapter: setup  ## make chapter NN: check, run and open one chapter; the other pages get no outputs
+	@test -n "$(NN)" || { echo "name a chapter: make chapter 11"; exit 2; }
+	python tools/lint_chapters.py $(NN)
+	python tools/build_notebooks.py $(NN)
+	python tools/execute_chapters.py $(NN)
+	BOOK_CHAPTER=$(NN) jupyter-book build --quiet --path-output _build/chapter .
+	pytest -q tests/notebooks/test_chapters.py tests/notebooks/test_exercises.py -k $(NN)_
+	@page=$$(echo _build/chapter/_build/html/notebooks/$(NN)_*.html); \
+	    echo "The page is ready: file://$(CURDIR)/$$page"; \
+	    python -m webbrowser "file://$(CURDIR)/$$page" > /dev/null 2>&1 || true
 
 notebooks: setup  ## Make notebooks/*.ipynb from notebooks/*.md
 	python tools/build_notebooks.py

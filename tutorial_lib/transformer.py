@@ -8,14 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tutorial_lib.cache import KVCache
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.feed_forward import Activation
 from tutorial_lib.masks import align_mask
 from tutorial_lib.validation import require_positive, require_width
-
-__all__ = ["KVCache", "Transformer", "TransformerDecoder", "TransformerEncoder", "TransformerMaps"]
 
 
 class TransformerMaps(NamedTuple):

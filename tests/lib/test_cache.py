@@ -12,7 +12,7 @@ from reference import SIZES, TOLERANCE, draw, randomized
 from torch import Tensor
 
 from tutorial_lib.cache import KVCache, MemoryCache, TokenCache
-from tutorial_lib.transformer import TransformerDecoder
+from tutorial_lib.decoder import TransformerDecoder
 
 CACHE: dict[str, Any] = {
     "num_layers": 3,

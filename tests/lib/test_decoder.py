@@ -31,9 +31,9 @@ from reference import (
 )
 from torch import nn
 
+from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.interop import from_torch
 from tutorial_lib.masks import causal_mask, combine_masks, padding_mask
-from tutorial_lib.transformer import TransformerDecoder
 
 STACK = {"num_layers": 3} | SIZES
 

@@ -27,9 +27,9 @@ from reference import (
 )
 from torch import nn
 
+from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.interop import from_torch
 from tutorial_lib.masks import causal_mask, combine_masks, padding_mask
-from tutorial_lib.transformer import TransformerEncoder
 
 STACK = {"num_layers": 3} | SIZES
 

@@ -183,7 +183,8 @@ def test_tokens_of_the_wrong_shape_are_refused(kind, shape):
 
 
 def table_of(module: torch.nn.Module) -> torch.Tensor:
-    return module.encoding if isinstance(module, SinusoidalPositionalEncoding) else module.weight
+    is_fixed = isinstance(module, SinusoidalPositionalEncoding)
+    return torch.as_tensor(module.encoding if is_fixed else module.weight)
 
 
 @pytest.mark.parametrize("kind", KINDS)

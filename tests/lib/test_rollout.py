@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import TOLERANCE, draw
 
+from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.masks import causal_mask, padding_mask
 from tutorial_lib.rollout import attention_rollout
-from tutorial_lib.transformer import TransformerEncoder
 
 
 def maps_of(*layers: list[list[float]]) -> list[torch.Tensor]:

@@ -89,9 +89,11 @@ def test_only_chapters_have_a_number() -> None:
 
 def test_the_command_line_brings_the_configs_and_what_they_name(root: Path) -> None:
     package = root / "tutorial_lib"
-    (package / "configs").mkdir()
-    (package / "configs" / "one.yaml").write_text("class_path: tutorial_lib.upper.Shout\n")
-    (package / "cli.py").write_text("")
-    files = imported_files("from tutorial_lib.cli import main", root)
-    names = ["__init__.py", "cli.py", "lower.py", "one.yaml", "upper.py"]
+    folder = package / "experiments" / "one"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("class_path: tutorial_lib.upper.Shout\n")
+    (package / "lightning").mkdir()
+    (package / "lightning" / "cli.py").write_text("")
+    files = imported_files("from tutorial_lib.lightning.cli import main", root)
+    names = ["__init__.py", "cli.py", "config.yaml", "lower.py", "upper.py"]
     assert sorted(path.name for path in files) == names

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
 from tutorial_lib.interop import from_torch
-from tutorial_lib.transformer import TransformerEncoder
 
 check = Checker(21)
 

@@ -8,11 +8,11 @@ from functools import partial
 import torch
 
 from tutorial_lib.attention import scaled_dot_product_attention
+from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
 from tutorial_lib.layers import TransformerEncoderLayer
 from tutorial_lib.masks import causal_mask, sliding_window_mask
 from tutorial_lib.measure import flops, saved_bytes
-from tutorial_lib.transformer import TransformerDecoder
 
 check = Checker(23)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from tutorial_lib.data.language_pair import translate
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
+from tutorial_lib.experiments.translation.language_pair import translate
 
 check = Checker(43)
 

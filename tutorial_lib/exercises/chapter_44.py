@@ -11,8 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tutorial_lib.data.windows import IGNORED
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
+from tutorial_lib.experiments.tiny_gpt.windows import IGNORED
 
 check = Checker(44)
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
-from tutorial_lib.patches import image_to_patches
-from tutorial_lib.vision import VisionTransformer
+from tutorial_lib.experiments.images.network import VisionTransformer
+from tutorial_lib.experiments.images.patches import image_to_patches
 
 check = Checker(45)
 

@@ -10,11 +10,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.exercises.checker import Checker
 from tutorial_lib.masks import causal_mask
 from tutorial_lib.schedules import cosine_with_warmup
 from tutorial_lib.teacher_forcing import shifted
-from tutorial_lib.transformer import TransformerDecoder
 
 check = Checker(52)
 

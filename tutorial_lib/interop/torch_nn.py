@@ -8,10 +8,12 @@ from typing import Any, TypeVar, cast
 from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
+from tutorial_lib.decoder import TransformerDecoder
+from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.feed_forward import ACTIVATIONS, Activation
 from tutorial_lib.interop.filling import filled
 from tutorial_lib.layers import TransformerDecoderLayer, TransformerEncoderLayer
-from tutorial_lib.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from tutorial_lib.transformer import Transformer
 
 Stack = TypeVar("Stack", TransformerEncoder, TransformerDecoder)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tutorial_lib.data.windows import every_window
 from tutorial_lib.exercises.chapter_44 import check
+from tutorial_lib.experiments.tiny_gpt.windows import every_window
 
 
 def _bits(probabilities, text):

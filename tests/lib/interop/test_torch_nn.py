@@ -11,9 +11,11 @@ from reference import TOLERANCE, assert_all_close, draw, randomized, results, to
 from torch import nn
 
 from tutorial_lib.attention import MultiheadAttention
+from tutorial_lib.decoder import TransformerDecoder
+from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.interop import from_torch
 from tutorial_lib.layers import TransformerDecoderLayer, TransformerEncoderLayer
-from tutorial_lib.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from tutorial_lib.transformer import Transformer
 
 
 def layer(kind=nn.TransformerEncoderLayer, **settings: Any) -> nn.Module:

@@ -1,0 +1,113 @@
+"""The API page: a section for each module, made from its docstrings and from who imports it.
+
+The page names modules in blocks of their own, a line each; a folder, written with a slash at its
+end, stands for a section with all its modules.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from chapters import PACKAGE, ROOT, chapter_paths, imported_modules
+
+BLOCK = re.compile(r"^```\{api\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MOST_CHAPTERS = 4  # more are counted instead of listed
+# Lightning and PyTorch say what these are.
+HOOKS = (
+    "extra_repr, on_train_start, on_train_batch_end, on_train_end, on_validation_end, "
+    "state_dict, load_state_dict"
+)
+
+
+def with_modules(text: str, root: Path = ROOT) -> str:
+    """Put the sections of the modules in the place of their names.
+
+    Args:
+        text: The page.
+        root: The repository.
+    """
+
+    def sections(block: re.Match[str]) -> str:
+        return "\n\n".join(_section(name, root) for name in block[1].split())
+
+    return BLOCK.sub(sections, text)
+
+
+def named_modules(text: str, root: Path = ROOT) -> list[str]:
+    """List the modules that have a section on the page."""
+    names = [name for block in BLOCK.finditer(text) for name in block[1].split()]
+    return [n for name in names for n in (_inside(name, root) if name[-1] == "/" else [name])]
+
+
+def _section(name: str, root: Path) -> str:
+    if name[-1] != "/":
+        return _module(name, _title(name.rpartition(".")[2]), "###", root)
+    folder = name.strip("/")
+    said = ast.get_docstring(
+        ast.parse((root / PACKAGE / folder / "__init__.py").read_text("utf-8"))
+    )
+    title = _title(Path(folder).name)
+    parts = [f"### {title}\n\n{(said or '').replace('``', '`')}"]
+    for module in _inside(name, root):
+        last = module.rpartition(".")[2].replace("_", " ")
+        parts.append(_module(module, f"{title}: {last}", "####", root))
+    return "\n\n".join(parts)
+
+
+def _inside(folder: str, root: Path) -> list[str]:
+    paths = sorted((root / PACKAGE / folder).glob("[!_]*.py"))
+    return [".".join(path.relative_to(root / PACKAGE).with_suffix("").parts) for path in paths]
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _module(name: str, title: str, level: str, root: Path) -> str:
+    module = f"{PACKAGE}.{name}"
+    options = ["members:", "special-members: __call__", f"exclude-members: {HOOKS}"]
+    if (root / PACKAGE / name.replace(".", "/") / "__init__.py").is_file():
+        options.append("imported-members:")
+    lines = [f".. automodule:: {module}", *(f"   :{option}" for option in options)]
+    return "\n".join(
+        [
+            f"{level} {title}",
+            "",
+            f"{{mod}}`{module}`. {' '.join(_users(module, root))}",
+            "",
+            "```{eval-rst}",
+            *lines,
+            "```",
+        ]
+    )
+
+
+def _users(module: str, root: Path) -> Iterator[str]:
+    """Say in a sentence which chapters import a module, or else which modules do."""
+    chapters = [
+        f"{{doc}}`/{path.relative_to(root).with_suffix('').as_posix()}`"
+        for path in chapter_paths(root)
+        if module in _imported(path, root)
+    ]
+    if len(chapters) > MOST_CHAPTERS:
+        yield f"Imported in {len(chapters)} chapters, first in {chapters[0]}."
+    elif chapters:
+        yield f"Imported in {', '.join(chapters)}."
+    else:
+        paths = sorted((root / PACKAGE).rglob("*.py"))
+        names = [
+            ".".join(path.relative_to(root).with_suffix("").parts)
+            for path in paths
+            if "exercises" not in path.parts and module in _imported(path, root)
+        ]
+        if names:
+            yield f"Imported by {', '.join(f'{{mod}}`{name}`' for name in names)}."
+
+
+@cache
+def _imported(path: Path, root: Path) -> set[str]:
+    return imported_modules(path, root)

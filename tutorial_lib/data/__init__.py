@@ -1,1 +1,0 @@
-"""The data of the book's tasks: one file a task, its Dataset and its LightningDataModule."""

@@ -1,0 +1,1 @@
+"""The experiments of the book, a folder each: its data, network, task and settings."""

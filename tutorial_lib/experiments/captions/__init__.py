@@ -1,0 +1,1 @@
+"""Chapter 34: caption small pictures. Built on ``images``: its patches."""

@@ -1,0 +1,192 @@
+"""A captioner: an image encoder and a text decoder, both handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tutorial_lib.cache import KVCache
+from tutorial_lib.decoder import DecoderMaps
+from tutorial_lib.embedding import require_tokens
+from tutorial_lib.experiments.captions.text_decoder import TextDecoder
+from tutorial_lib.validation import require_modules
+
+
+class Captioner(nn.Module):
+    r"""Say what is in an image: an encoder that looks, and a decoder that writes.
+
+    .. math:: p(t_{i+1} \mid \text{image}, t_0, \dots, t_i) = \operatorname{softmax}\big(
+        \operatorname{decoder}(t, \operatorname{encoder}(\text{image}))_i\big)
+
+    Neither part is built here. Any two fit that agree on the width of the memory between them.
+
+    Args:
+        encoder: Maps images to a memory ``(batch, places, embed_dim)``, with any number of places.
+        decoder: Maps tokens and a memory to logits, and has the methods of
+            :class:`~tutorial_lib.experiments.captions.text_decoder.TextDecoder`.
+
+    Raises:
+        TypeError: If a part is not a module.
+        ValueError: If both parts tell their ``embed_dim`` and they differ, or if they share a
+            parameter.
+
+    Source: after Vinyals et al. (2015) and Xu et al. (2015), whose decoders are recurrent.
+    Taught in :doc:`/notebooks/34_injected_nested_modules`.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        require_modules(encoder=encoder, decoder=decoder)
+        wanted = getattr(decoder, "embed_dim", None)
+        given = getattr(encoder, "embed_dim", wanted)
+        if wanted is not None and given != wanted:
+            raise ValueError(f"encoder must have embed_dim={wanted} like decoder, got {given}")
+        if not {*encoder.parameters()}.isdisjoint(decoder.parameters()):
+            raise ValueError("encoder must share no parameter with decoder")
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        tokens: Int[Tensor, "batch length"],
+    ) -> Float[Tensor, "batch length vocab_size"]:
+        """Score the next word at every position.
+
+        Args:
+            images: The images.
+            tokens: Words from the start token on, padded on the right.
+
+        Returns:
+            The logits.
+
+        Raises:
+            TypeError: If ``tokens`` is not a tensor of integers.
+            ValueError: If the encoder returns no vectors of places, or the parts, the images and
+                the tokens do not fit together.
+        """
+        return self.decoder(tokens, self.look(images))
+
+    def look(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch places embed_dim"]:
+        """Let the encoder look at images.
+
+        Args:
+            images: The images.
+
+        Returns:
+            The memory, a vector for each place.
+
+        Raises:
+            ValueError: If the encoder returns something else.
+        """
+        memory = self.encoder(images)
+        if memory.ndim != 3 or len(memory) != len(images):
+            raise ValueError(
+                f"encoder must return a memory of shape ({len(images)}, places, embed_dim), "
+                f"got {tuple(memory.shape)}"
+            )
+        return memory
+
+    def given(self, images: Float[Tensor, "batch channels height width"]) -> CaptionModel:
+        """Look at images once, for any number of words.
+
+        Args:
+            images: The images.
+
+        Returns:
+            A model of their captions, as :mod:`tutorial_lib.generation` takes it.
+
+        Raises:
+            ValueError: If the encoder returns no vectors of places.
+        """
+        return CaptionModel(self, self.look(images))
+
+    @torch.no_grad()
+    def attention_maps(
+        self,
+        images: Float[Tensor, "batch channels height width"],
+        tokens: Int[Tensor, "batch length"],
+    ) -> DecoderMaps:
+        """Show which words, and which places, each word attends to.
+
+        Args:
+            images: The images.
+            tokens: Words from the start token on.
+
+        Returns:
+            The decoder's weights of self- and cross-attention, layer by layer.
+
+        Raises:
+            TypeError: If ``tokens`` is not a tensor of integers.
+            ValueError: If the encoder returns no vectors of places, or the parts, the images and
+                the tokens do not fit together.
+        """
+        return cast(TextDecoder, self.decoder).attention_maps(tokens, self.look(images))
+
+
+@dataclass(frozen=True)
+class CaptionModel:
+    """A model of the captions of given images: what :mod:`tutorial_lib.generation` runs.
+
+    Args:
+        captioner: The captioner that looked at them.
+        memory: What it saw.
+    """
+
+    captioner: Captioner
+    memory: Float[Tensor, "batch places embed_dim"]
+
+    @property
+    def training(self) -> bool:
+        """Whether the captioner is in training mode."""
+        return self.captioner.training
+
+    def __call__(
+        self, tokens: Int[Tensor, "rows length"], *, cache: KVCache | None = None
+    ) -> Float[Tensor, "rows length vocab_size"]:
+        """Score the next word at every position.
+
+        Args:
+            tokens: Words from the start token on; with a cache, those that it has not seen yet.
+                An image may have several rows, one after the other (beams).
+            cache: What earlier calls have seen, from :meth:`make_cache`; the tokens are added.
+
+        Returns:
+            The logits.
+
+        Raises:
+            RuntimeError: If a cache is used while gradients are recorded.
+            TypeError: If ``tokens`` is not a tensor of integers.
+            ValueError: If a token is out of range, the text too long, or the rows are no multiple
+                of the images.
+        """
+        require_tokens(tokens, name="tokens")
+        repeats, rest = divmod(len(tokens), len(self.memory))
+        if rest or not repeats:
+            raise ValueError(
+                f"tokens must have a multiple of {len(self.memory)} rows, one image each, "
+                f"got {len(tokens)}"
+            )
+        memory = self.memory.repeat_interleave(repeats, dim=0)
+        return self.captioner.decoder(tokens, memory, cache=cache)
+
+    def make_cache(self, batch_size: int, capacity: int) -> KVCache:
+        """Make an empty cache of the decoder's sizes, float type and device.
+
+        Args:
+            batch_size: Number of rows.
+            capacity: Number of positions there is room for.
+
+        Returns:
+            The cache.
+
+        Raises:
+            TypeError: If a size is not an integer.
+            ValueError: If a size is below 1.
+        """
+        return cast(TextDecoder, self.captioner.decoder).make_cache(batch_size, capacity)

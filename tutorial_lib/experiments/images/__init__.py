@@ -1,0 +1,1 @@
+"""Chapter 45: classify small images with a vision Transformer."""

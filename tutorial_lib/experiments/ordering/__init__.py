@@ -1,0 +1,1 @@
+"""Chapter 46: put the sentences of a story in order."""

@@ -1,0 +1,1 @@
+"""Chapter 41: reverse a sequence."""

@@ -1,0 +1,1 @@
+"""Chapters 22 and 33: write the symbols of a sequence in order."""

@@ -1,0 +1,1 @@
+"""Chapter 44: a small language model of the Python reference."""

@@ -1,0 +1,1 @@
+"""Chapter 43: translate. Built on ``sort``: its pairs and its task."""

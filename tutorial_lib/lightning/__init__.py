@@ -1,0 +1,1 @@
+"""What the experiments share with Lightning: loaders, optimizer, callbacks, resuming, commands."""

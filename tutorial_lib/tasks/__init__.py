@@ -1,1 +1,0 @@
-"""The LightningModules of the book's tasks: each is handed its network."""

@@ -99,13 +99,15 @@ def _users(module: str, root: Path) -> Iterator[str]:
         yield f"Imported in {', '.join(chapters)}."
     else:
         paths = sorted((root / PACKAGE).rglob("*.py"))
-        names = [
-            ".".join(path.relative_to(root).with_suffix("").parts)
+        users = [
+            path.relative_to(root).with_suffix("")
             for path in paths
             if "exercises" not in path.parts and module in _imported(path, root)
         ]
+        # Of interop the page shows the package, which has the names of its modules.
+        names = {f"{PACKAGE}.interop" if "interop" in u.parts else ".".join(u.parts) for u in users}
         if names:
-            yield f"Imported by {', '.join(f'{{mod}}`{name}`' for name in names)}."
+            yield f"Imported by {', '.join(f'{{mod}}`{name}`' for name in sorted(names))}."
 
 
 @cache

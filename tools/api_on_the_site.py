@@ -15,7 +15,7 @@ from pathlib import Path
 from chapters import PACKAGE, ROOT, chapter_paths, imported_modules
 
 BLOCK = re.compile(r"^```\{api\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-MOST_CHAPTERS = 4  # more are counted instead of listed
+MOST_CHAPTERS, MOST_MODULES = 4, 8  # more are counted instead of listed
 # Lightning and PyTorch say what these are.
 HOOKS = (
     "extra_repr, on_train_start, on_train_batch_end, on_train_end, on_validation_end, "
@@ -106,7 +106,9 @@ def _users(module: str, root: Path) -> Iterator[str]:
         ]
         # Of interop the page shows the package, which has the names of its modules.
         names = {f"{PACKAGE}.interop" if "interop" in u.parts else ".".join(u.parts) for u in users}
-        if names:
+        if len(names) > MOST_MODULES:
+            yield f"Imported by {len(names)} modules."
+        elif names:
             yield f"Imported by {', '.join(f'{{mod}}`{name}`' for name in sorted(names))}."
 
 

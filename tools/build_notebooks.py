@@ -195,7 +195,11 @@ def _text_outputs(cell: NotebookNode, count: int) -> list[NotebookNode]:
     outputs = []
     for output in cell.outputs:
         if output.output_type == "stream" and output.name == "stdout":
-            outputs.append(v4.new_output("stream", name="stdout", text=output.text))
+            # A kernel sends what is printed in pieces, now in more and now in fewer.
+            if outputs and outputs[-1].output_type == "stream":
+                outputs[-1].text += output.text
+            else:
+                outputs.append(v4.new_output("stream", name="stdout", text=output.text))
         elif output.output_type == "execute_result":
             text = {"text/plain": output.data["text/plain"]}
             outputs.append(v4.new_output("execute_result", data=text, execution_count=count))

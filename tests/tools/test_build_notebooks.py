@@ -66,8 +66,9 @@ def build(chapter: Path, frozen: dict[str, NotebookNode] | None = None) -> Noteb
 
 def executed(source: str) -> dict[str, NotebookNode]:
     outputs = [
-        v4.new_output("stream", name="stdout", text="2\n"),
+        v4.new_output("stream", name="stdout", text="2"),
         v4.new_output("stream", name="stderr", text="noise\n"),
+        v4.new_output("stream", name="stdout", text="\n"),
         v4.new_output("display_data", data={"image/png": "abc", "text/plain": "<Figure>"}),
     ]
     return {source: v4.new_code_cell(source, outputs=outputs, execution_count=7)}

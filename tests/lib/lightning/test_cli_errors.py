@@ -69,9 +69,9 @@ def said(tmp_path, capsys, monkeypatch):
         ("trainer.max_steps", "many", "trainer.max_steps: must be int, got many"),
         (
             "model.class_path",
-            "tutorial_lib.tasks.nothing.Task",
-            "model.class_path: cannot import tutorial_lib.tasks.nothing.Task: "
-            "module 'tutorial_lib.tasks' has no attribute 'nothing'",
+            "tutorial_lib.lightning.nothing.Task",
+            "model.class_path: cannot import tutorial_lib.lightning.nothing.Task: "
+            "module 'tutorial_lib.lightning' has no attribute 'nothing'",
         ),
         (
             "model.init_args.network.class_path",

@@ -78,8 +78,9 @@ class ChapterRecord:
         """Say in a sentence what was run and what came out."""
         counts = self.counts()
         broken = sum(held < made for _, held, made in counts)
-        runs = f"{len(self.runs)} of {len(self.runs)} runs"
-        what = f"{len(counts)} claims, each held in {runs}"
+        runs = len(self.runs)
+        made = f"{runs} of {runs} runs" if runs > 1 else "the one run that was made"
+        what = f"{len(counts)} claims, each held in {made}"
         if broken:
             what = f"{len(counts)} claims, {broken} of which did not hold in every run"
         return f"{what}: {self.machines()}"

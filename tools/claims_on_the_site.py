@@ -16,8 +16,8 @@ HEAD = """:::{list-table}
 * - Chapter
   - Claims
   - Runs
-  - Held in every run
-  - Instruction sets
+  - Held in all
+  - Instructions
   - Threads
   - Other seeds
   - PyTorch"""

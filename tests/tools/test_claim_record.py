@@ -37,7 +37,7 @@ def test_a_claim_of_one_seed_is_not_counted_where_seeds_are_moved() -> None:
 def test_the_summary_says_what_was_run() -> None:
     record = ChapterRecord("abc", CLAIMS).with_run(Variant(), a_run())
     assert record.summary() == (
-        "3 claims, each held in 1 of 1 runs: "
+        "3 claims, each held in the one run that was made: "
         "one instruction set, one thread, no other seeds, one version of PyTorch"
     )
     for variant, run in (
@@ -129,7 +129,7 @@ def test_the_page_says_what_is_known_of_its_claims() -> None:
     text = "# T\n\n:::{admonition} At a glance\n:class: at-a-glance\n\nGoals\n:::\n\nText\n"
     record = ChapterRecord("abc", CLAIMS).with_run(Variant(), a_run())
     page = with_claims(text, record)
-    assert "Goals\n\n**Checked:** {ref}`3 claims, each held in 1 of 1 runs:" in page
+    assert "Goals\n\n**Checked:** {ref}`3 claims, each held in the one run that was made:" in page
     assert "PyTorch <claims>`\n:::\n\nText\n" in page
     assert "not counted since this page was last changed" in with_claims(text, None)
     assert with_claims("# T\n", record) == "# T\n"

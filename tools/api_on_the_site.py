@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from chapters import PACKAGE, ROOT, chapter_paths, imported_modules
+from chapters import PACKAGE, ROOT, chapter_paths, imported_modules, module_name
 
 BLOCK = re.compile(r"^```\{api\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MOST_CHAPTERS, MOST_MODULES = 4, 8  # more are counted instead of listed
@@ -60,7 +59,7 @@ def _section(name: str, root: Path) -> str:
 
 def _inside(folder: str, root: Path) -> list[str]:
     paths = sorted((root / PACKAGE / folder).glob("[!_]*.py"))
-    return [".".join(path.relative_to(root / PACKAGE).with_suffix("").parts) for path in paths]
+    return [module_name(path, root / PACKAGE) for path in paths]
 
 
 def _title(name: str) -> str:
@@ -77,7 +76,7 @@ def _module(name: str, title: str, level: str, root: Path) -> str:
         [
             f"{level} {title}",
             "",
-            f"{{mod}}`{module}`. {' '.join(_users(module, root))}",
+            f"{{mod}}`{module}`. {_users(module, root)}".rstrip(),
             "",
             "```{eval-rst}",
             *lines,
@@ -86,7 +85,7 @@ def _module(name: str, title: str, level: str, root: Path) -> str:
     )
 
 
-def _users(module: str, root: Path) -> Iterator[str]:
+def _users(module: str, root: Path) -> str:
     """Say in a sentence which chapters import a module, or else which modules do."""
     chapters = [
         f"{{doc}}`/{path.relative_to(root).with_suffix('').as_posix()}`"
@@ -94,22 +93,20 @@ def _users(module: str, root: Path) -> Iterator[str]:
         if module in _imported(path, root)
     ]
     if len(chapters) > MOST_CHAPTERS:
-        yield f"Imported in {len(chapters)} chapters, first in {chapters[0]}."
-    elif chapters:
-        yield f"Imported in {', '.join(chapters)}."
-    else:
-        paths = sorted((root / PACKAGE).rglob("*.py"))
-        users = [
-            path.relative_to(root).with_suffix("")
-            for path in paths
-            if "exercises" not in path.parts and module in _imported(path, root)
-        ]
-        # Of interop the page shows the package, which has the names of its modules.
-        names = {f"{PACKAGE}.interop" if "interop" in u.parts else ".".join(u.parts) for u in users}
-        if len(names) > MOST_MODULES:
-            yield f"Imported by {len(names)} modules."
-        elif names:
-            yield f"Imported by {', '.join(f'{{mod}}`{name}`' for name in sorted(names))}."
+        return f"Imported in {len(chapters)} chapters, first in {chapters[0]}."
+    if chapters:
+        return f"Imported in {', '.join(chapters)}."
+    users = {
+        module_name(path, root)
+        for path in (root / PACKAGE).rglob("*.py")
+        if "exercises" not in path.parts and module in _imported(path, root)
+    }
+    # Of interop the page shows the package, which has the names of its modules.
+    names = {re.sub(r"(\.interop)\..*", r"\1", name) for name in users - {module}}
+    if len(names) > MOST_MODULES:
+        return f"Imported by {len(names)} modules."
+    linked = ", ".join(f"{{mod}}`{name}`" for name in sorted(names))
+    return f"Imported by {linked}." if linked else ""
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import socket
@@ -44,8 +43,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", leave_other_chapters)
     app.connect("source-read", stamp_chapter)
     app.connect("source-read", list_modules)
-    app.connect("env-get-outdated", find_stale_chapters)
-    app.connect("env-get-outdated", find_stale_api)
+    app.connect("env-get-outdated", find_stale_pages)
     app.connect("doctree-read", fold_cells)
     # After Sphinx has counted sections and figures.
     app.connect("env-get-updated", number_by_chapter, priority=900)
@@ -123,7 +121,7 @@ def _is_shipped(name: str) -> bool:
 def stamp_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
     """Tie a chapter's cached outputs to what made them, and say what is known of its claims."""
     if chapter_number(docname) is not None:
-        _digests(app.env)[docname] = dependency_digest(source[0])
+        _known(app.env)[docname] = dependency_digest(source[0])
         app.env.note_dependency(str(RECORD))
         known = current(Path(app.env.doc2path(docname)))
         source[0] = with_claims(stamped(source[0]), known)
@@ -132,34 +130,26 @@ def stamp_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
 def list_modules(app: Sphinx, docname: str, source: list[str]) -> None:
     """Make the API page's sections."""
     if docname == API_PAGE:
-        source[0] = with_modules(source[0])
-        _digests(app.env)[docname] = hashlib.sha256(source[0].encode()).hexdigest()
+        source[0] = _known(app.env)[docname] = with_modules(source[0])
 
 
-def find_stale_api(
+def find_stale_pages(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
-    """Read the API page again when another chapter imports a module."""
-    if API_PAGE not in env.found_docs:
-        return []
-    text = with_modules(Path(env.doc2path(API_PAGE)).read_text("utf-8"))
-    is_known = _digests(env).get(API_PAGE) == hashlib.sha256(text.encode()).hexdigest()
-    return [] if is_known else [API_PAGE]
+    """Read a page again when something that it depends on has changed.
+
+    That is, for a chapter, the modules that it imports; for the API page, who imports a module.
+    """
+    stale = []
+    for name in env.found_docs:
+        depends_on = with_modules if name == API_PAGE else dependency_digest
+        if name == API_PAGE or chapter_number(name) is not None:
+            text = Path(env.doc2path(name)).read_text("utf-8")
+            stale += [name] if _known(env).get(name) != depends_on(text) else []
+    return stale
 
 
-def find_stale_chapters(
-    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
-) -> list[str]:
-    """Read a chapter again when something that it depends on has changed."""
-    known = [name for name in env.found_docs if chapter_number(name) is not None]
-    return [
-        name
-        for name in known
-        if _digests(env).get(name) != dependency_digest(Path(env.doc2path(name)).read_text("utf-8"))
-    ]
-
-
-def _digests(env: BuildEnvironment) -> dict[str, str]:
+def _known(env: BuildEnvironment) -> dict[str, str]:
     return env.domaindata.setdefault("chapters", {})  # kept with the environment
 
 

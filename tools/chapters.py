@@ -99,8 +99,9 @@ def _statements(code: str) -> list[str]:
 
 def _is_plain_import(node: ast.stmt) -> bool:
     """Tell an import from the package, under the names that things have there."""
-    is_ours = isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE
-    return is_ours and all(alias.asname is None for alias in node.names)  # type: ignore[attr-defined]
+    if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != PACKAGE:
+        return False
+    return all(alias.asname is None for alias in node.names)
 
 
 def _is_list_of_names(node: ast.stmt) -> bool:
@@ -153,23 +154,20 @@ def imported_files(code: str, root: Path = ROOT) -> set[Path]:
 
 
 def imported_modules(path: Path, root: Path = ROOT) -> set[str]:
-    """List the package's modules that a chapter or a module itself imports.
+    """List the package's modules that a chapter or a module itself imports, and what they lie in.
 
     Args:
         path: A ``.md`` or a ``.py``.
         root: The repository.
     """
     text = path.read_text("utf-8")
-    found = set()
-    for name in _imported_names(_code_of(text) if path.suffix == ".md" else text):
-        parts = name.split(".")
-        while parts[:1] == [PACKAGE]:
-            base = root.joinpath(*parts)
-            if base.with_suffix(".py").is_file() or (base / "__init__.py").is_file():
-                found.add(".".join(parts))
-                break
-            parts.pop()
-    return found
+    files = _module_files(_code_of(text) if path.suffix == ".md" else text, root)
+    return {module_name(file, root) for file in files}
+
+
+def module_name(path: Path, root: Path = ROOT) -> str:
+    """Give the name by which a module's file, or the ``__init__.py`` of a package, is imported."""
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
 def _notebook(text: str) -> NotebookNode:
@@ -179,6 +177,7 @@ def _notebook(text: str) -> NotebookNode:
     return reader.read(text)
 
 
+@cache
 def _code_of(text: str) -> str:
     cells = [cell.source for cell in _notebook(text).cells if cell.cell_type == "code"]
     return "\n".join(map(without_magics, cells))

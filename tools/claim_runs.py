@@ -120,14 +120,12 @@ class Run:
         instructions: The instruction set that torch used, such as ``AVX2``.
         torch: The version of PyTorch.
         seconds: How long it took.
-        digest: Of what the chapter computed when it started, where that is asked for.
     """
 
     outcomes: list[Outcome]
     instructions: str
     torch: str
     seconds: float
-    digest: str = ""
 
 
 def run_notebook(notebook: NotebookNode, folder: Path, variant: Variant) -> Run:

@@ -92,7 +92,7 @@ def make_runs(work: Sequence[tuple[Path, Variant]], jobs: int = 1, *, keep: bool
                 wrong += 1
                 print(f"[{count}/{len(work)}] {path.stem} {variant}: {error!r}", flush=True)
                 continue
-            run = future.result()
+            digest, run = future.result()
             counted = [o for o in run.outcomes if not (variant.shift and o.claim.own_seed)]
             failed = [outcome for outcome in counted if outcome.found]
             wrong += len(failed)
@@ -105,7 +105,7 @@ def make_runs(work: Sequence[tuple[Path, Variant]], jobs: int = 1, *, keep: bool
             for outcome in failed:
                 text = f"cell {outcome.cell}: {outcome.claim.text}"
                 print(f"    {text}\n        {outcome.found}", flush=True)
-            if keep and run.digest == computation_digest(path):
+            if keep and digest == computation_digest(path):
                 record = read_record()
                 known = ChapterRecord.of(path, record.get(number_of(path)))
                 record[number_of(path)] = known.with_run(variant, run)
@@ -115,9 +115,9 @@ def make_runs(work: Sequence[tuple[Path, Variant]], jobs: int = 1, *, keep: bool
     return bool(wrong)
 
 
-def _run(path: Path, variant: Variant) -> Run:
-    digest = computation_digest(path)
-    return replace(run_notebook(read_chapter(path), path.parent, variant), digest=digest)
+def _run(path: Path, variant: Variant) -> tuple[str, Run]:
+    """Make a run, and say what the chapter computed when it started."""
+    return computation_digest(path), run_notebook(read_chapter(path), path.parent, variant)
 
 
 def print_table(paths: Collection[Path]) -> int:

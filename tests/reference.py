@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -19,6 +21,7 @@ from tutorial_lib.masks import (
     prefix_mask,
     sliding_window_mask,
 )
+from tutorial_lib.relative_positions import RotaryEmbedding, alibi_bias
 
 Module = TypeVar("Module", bound=nn.Module)
 Masks = tuple[dict[str, Any], dict[str, Any]]  # arguments for ours, and for PyTorch's
@@ -276,3 +279,21 @@ def snapshot(module: nn.Module) -> dict[str, dict[str, int]]:
         name: {key: id(value) for key, value in vars(part).items()}
         for name, part in module.named_modules()
     }
+
+
+def relative_positions(kind: str | None, embed_dim: int = 8, num_heads: int = 2) -> dict[str, Any]:
+    """Give the setting that tells an attention of these sizes its positions."""
+    if kind == "rotary":
+        return {"rotation": RotaryEmbedding(embed_dim // num_heads)}
+    return {} if kind is None else {"position_bias": partial(alibi_bias, num_heads)}
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    """Make new tensors float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from tutorial_lib.cache import MemoryCache, TokenCache
 from tutorial_lib.masks import align_mask, causal_mask, combine_masks
-from tutorial_lib.positions import RotaryEmbedding, alibi_bias
 from tutorial_lib.validation import (
     require_floats,
     require_positive,
@@ -19,7 +18,8 @@ from tutorial_lib.validation import (
     require_width,
 )
 
-RelativePositions = Literal["rotary", "alibi"]
+Rotation = Callable[[Tensor, int], Tensor]  # vectors, position of the first -> turned vectors
+PositionBias = Callable[..., Tensor]  # (keys, *, start, device) -> what is added to the scores
 
 
 def attention_weights(
@@ -41,8 +41,8 @@ def attention_weights(
         key: The keys.
         attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
         score_bias: What is added to the scores, B, such as
-            :func:`tutorial_lib.positions.alibi_bias`, ``(heads, query, key)``; broadcasts to the
-            scores. Nothing when left out.
+            :func:`tutorial_lib.relative_positions.alibi_bias`, ``(heads, query, key)``; broadcasts
+            to the scores. Nothing when left out.
 
     Returns:
         Weights whose rows sum to one, or to zero where nothing may be attended to.
@@ -123,15 +123,18 @@ class MultiheadAttention(nn.Module):
         vdim: Width of the values; ``embed_dim`` when left out.
         bias: Whether the four projections have a bias.
         dropout: Probability of dropping an attention weight while training.
-        relative_positions: How a score depends on the distance of query and key: "rotary" turns
-            both by their positions (up to 4096), "alibi" lowers the score of far keys; not at
-            all when left out. For self-attention.
+        rotation: Turns queries and keys by their positions, such as a
+            :class:`tutorial_lib.relative_positions.RotaryEmbedding` of the heads' width. For
+            self-attention, like the next.
+        position_bias: What is added to the scores for the positions of query and key, such as
+            ``partial(alibi_bias, num_heads)``
+            (:func:`tutorial_lib.relative_positions.alibi_bias`); called with the number of keys,
+            the first query's position ``start``, and the ``device``.
 
     Raises:
         TypeError: If a size is not an integer, or ``dropout`` not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), ``relative_positions`` is not known, or "rotary" meets
-            an odd head width.
+        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``, or
+            ``dropout`` lies outside [0, 1).
 
     Source: Vaswani et al. (2017), section 3.2.2.
     Taught in :doc:`/notebooks/12_multi_head_attention`.
@@ -146,7 +149,8 @@ class MultiheadAttention(nn.Module):
         vdim: int | None = None,
         bias: bool = True,
         dropout: float = 0.0,
-        relative_positions: RelativePositions | None = None,
+        rotation: Rotation | None = None,
+        position_bias: PositionBias | None = None,
     ) -> None:
         super().__init__()
         kdim = embed_dim if kdim is None else kdim
@@ -155,15 +159,8 @@ class MultiheadAttention(nn.Module):
         require_probability(dropout=dropout)
         if embed_dim % num_heads:
             raise ValueError(f"num_heads must divide embed_dim={embed_dim}, got {num_heads}")
-        if relative_positions not in (None, "rotary", "alibi"):
-            raise ValueError(
-                f"relative_positions must be 'rotary', 'alibi' or None, got {relative_positions!r}"
-            )
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
-        self.rotary = (
-            RotaryEmbedding(embed_dim // num_heads) if relative_positions == "rotary" else None
-        )
-        self.has_alibi = relative_positions == "alibi"
+        self.rotation, self.position_bias = rotation, position_bias
         self.q_proj = nn.Linear(embed_dim, embed_dim, bias=bias)
         self.k_proj = nn.Linear(kdim, embed_dim, bias=bias)
         self.v_proj = nn.Linear(vdim, embed_dim, bias=bias)
@@ -211,9 +208,9 @@ class MultiheadAttention(nn.Module):
             TypeError: If an input is not a tensor, or ``attn_mask`` is not boolean.
             ValueError: If the shapes do not fit together, or the cache has not enough room.
         """
-        if key is not None and (self.rotary is not None or self.has_alibi):
+        if key is not None and not self.rotation is self.position_bias is None:
             raise ValueError(
-                "key must be left out with relative_positions: they are of one sequence"
+                "key must be left out with rotation or position_bias: they are of one sequence"
             )
         key = query if key is None else key
         value = key if value is None else value
@@ -228,10 +225,10 @@ class MultiheadAttention(nn.Module):
         def project() -> tuple[Tensor, Tensor]:
             k = self._split_heads(self.k_proj(key))  # (batch, head, key, head_dim)
             v = self._split_heads(self.v_proj(value))  # (batch, head, key, head_dim)
-            return (k if self.rotary is None else self.rotary(k, start)), v
+            return (k if self.rotation is None else self.rotation(k, start)), v
 
         q = self._split_heads(self.q_proj(query))  # (batch, head, query, head_dim)
-        q = q if self.rotary is None else self.rotary(q, start)
+        q = q if self.rotation is None else self.rotation(q, start)
         k, v = project() if cache is None else cache.extend(project)
         if len(k) != len(q):
             raise ValueError(f"cache must have batch {len(q)} like query, got {len(k)}")
@@ -278,9 +275,9 @@ class MultiheadAttention(nn.Module):
         return combine_masks(mask, causal_mask(length, device=q.device)[causal_from:])
 
     def _bias(self, q: Tensor, k: Tensor, start: int) -> Tensor | None:
-        if not self.has_alibi:
+        if self.position_bias is None:
             return None
-        return alibi_bias(self.num_heads, k.shape[-2], start=start, device=q.device).to(q.dtype)
+        return self.position_bias(k.shape[-2], start=start, device=q.device).to(q.dtype)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         # (batch, length, embed_dim) -> (batch, head, length, head_dim)

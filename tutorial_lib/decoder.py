@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+import copy
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
-from tutorial_lib.attention import RelativePositions
 from tutorial_lib.cache import KVCache
-from tutorial_lib.feed_forward import Activation
-from tutorial_lib.layers import TransformerDecoderLayer
+from tutorial_lib.layers import LayerSettings, TransformerDecoderLayer
 from tutorial_lib.validation import require_positive
-
-
-class DecoderMaps(NamedTuple):
-    """Who attends to whom in a decoder, layer by layer.
-
-    Args:
-        self_attention: One tensor of weights a layer, between the tokens.
-        cross_attention: One tensor of weights a layer, from the tokens to the memory; empty
-            without cross-attention.
-    """
-
-    self_attention: list[Float[Tensor, "batch heads query key"]]
-    cross_attention: list[Float[Tensor, "batch heads query memory"]]
 
 
 class TransformerDecoder(nn.Module):
@@ -38,27 +23,16 @@ class TransformerDecoder(nn.Module):
 
     Args:
         num_layers: Number of layers.
-        embed_dim: Width of the tokens and of the memory.
-        num_heads: Number of attention heads; divides ``embed_dim``.
-        dim_feedforward: Width inside the feed-forward.
-        dropout: Probability of dropping while training.
-        norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
-        layer_norm_eps: What LayerNorm adds to the variance.
-        bias: Whether the linear maps and norms have a bias.
         final_norm: Whether a LayerNorm follows the last layer; as ``norm_first`` when left out.
         cross_attention: Whether the layers read a memory.
-        relative_positions: "rotary" or "alibi" in the self-attention; see
-            :class:`tutorial_lib.attention.MultiheadAttention`.
+        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`.
 
     Attributes:
         layers: The layers, first to last.
 
     Raises:
-        TypeError: If a size is not an integer, or another setting not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), ``layer_norm_eps`` is not above 0, or ``activation``
-            or ``relative_positions`` is not known.
+        TypeError: If ``num_layers`` is not an integer.
+        ValueError: If it is below 1.
 
     Source: Vaswani et al. (2017), section 3.1.
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
@@ -68,38 +42,20 @@ class TransformerDecoder(nn.Module):
         self,
         *,
         num_layers: int,
-        embed_dim: int,
-        num_heads: int,
-        dim_feedforward: int,
-        dropout: float = 0.0,
-        norm_first: bool = False,
-        activation: Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        bias: bool = True,
         final_norm: bool | None = None,
         cross_attention: bool = True,
-        relative_positions: RelativePositions | None = None,
+        **settings: Unpack[LayerSettings],
     ) -> None:
         super().__init__()
         require_positive(num_layers=num_layers)
-        self.embed_dim, self.num_heads = embed_dim, num_heads
-        self.layers = nn.ModuleList(
-            TransformerDecoderLayer(
-                embed_dim=embed_dim,
-                num_heads=num_heads,
-                dim_feedforward=dim_feedforward,
-                dropout=dropout,
-                norm_first=norm_first,
-                activation=activation,
-                layer_norm_eps=layer_norm_eps,
-                bias=bias,
-                cross_attention=cross_attention,
-                relative_positions=relative_positions,
-            )
+        layers = [
+            TransformerDecoderLayer(cross_attention=cross_attention, **settings)
             for _ in range(num_layers)
-        )
-        has_norm = norm_first if final_norm is None else final_norm
-        self.norm = nn.LayerNorm(embed_dim, eps=layer_norm_eps, bias=bias) if has_norm else None
+        ]
+        self.embed_dim, self.num_heads = settings["embed_dim"], settings["num_heads"]
+        self.layers = nn.ModuleList(layers)
+        has_norm = layers[0].norm_first if final_norm is None else final_norm
+        self.norm = copy.deepcopy(layers[0].norm1) if has_norm else None  # as new as the layers
 
     def forward(
         self,
@@ -181,42 +137,6 @@ class TransformerDecoder(nn.Module):
             dtype=weight.dtype,
             device=weight.device,
         )
-
-    @torch.no_grad()
-    def attention_maps(
-        self,
-        x: Float[Tensor, "batch length embed_dim"],
-        memory: Float[Tensor, "batch source embed_dim"] | None = None,
-        *,
-        attn_mask: Bool[Tensor, ...] | None = None,
-        memory_mask: Bool[Tensor, ...] | None = None,
-        is_causal: bool = False,
-    ) -> DecoderMaps:
-        """Show who attends to whom, layer by layer.
-
-        Args:
-            x: The tokens.
-            memory: What cross-attention reads.
-            attn_mask: True where a token may attend to a token; every layer gets it.
-            memory_mask: True where a token may attend to a place of the memory.
-            is_causal: Also let token i attend to tokens 0..i only.
-
-        Returns:
-            The weights of self- and cross-attention, first layer to last, without gradients.
-
-        Raises:
-            TypeError: If a mask is not boolean.
-            ValueError: If the shapes do not fit together, or a memory is missing or not wanted.
-        """
-        found = DecoderMaps([], [])
-        for layer in self.layers:
-            x, maps = cast(TransformerDecoderLayer, layer).with_attention_maps(
-                x, memory, attn_mask=attn_mask, memory_mask=memory_mask, is_causal=is_causal
-            )
-            found.self_attention.append(cast(Tensor, maps.self_attention))
-            if maps.cross_attention is not None:
-                found.cross_attention.append(maps.cross_attention)
-        return found
 
     def _require_cache(self, cache: KVCache, *, is_causal: bool) -> None:
         if not is_causal:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from tutorial_lib.cache import KVCache
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.embedding import TokenEmbedding, require_tokens
-from tutorial_lib.feed_forward import Activation
+from tutorial_lib.layers import OptionalLayerSettings
 from tutorial_lib.left_padding import require_left_padding, token_positions
 from tutorial_lib.masks import padding_mask
 from tutorial_lib.positions import LearnedPositionalEmbedding, SinusoidalPositionalEncoding
+from tutorial_lib.relative_positions import RotaryEmbedding, alibi_bias
 from tutorial_lib.validation import require_positive, require_probability
 
 Positions = Literal["learned", "sinusoidal", "rotary", "alibi"]
@@ -37,19 +40,15 @@ class TransformerLanguageModel(nn.Module):
         max_len: Longest sequence that learned and sinusoidal positions have a code for. Rotary
             ones end at 4096, ALiBi nowhere.
         positions: "learned", "sinusoidal", "rotary" or "alibi".
-        dropout: Probability of dropping while training.
-        norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
-        layer_norm_eps: What LayerNorm adds to the variance.
         scale_embedding: Whether the tokens' vectors are multiplied by the root of their width.
         tie_weights: Whether the logits are made with the embedding's table, or with one of their
             own.
+        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`. Dropout
+            acts on the embedded tokens too. Pre-norm and "gelu" where nothing else is said.
 
     Raises:
-        TypeError: If a size is not an integer, or another setting not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), ``layer_norm_eps`` is not above 0, or ``positions``
-            or ``activation`` is not known.
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1, or ``positions`` is not known.
 
     Source: Radford et al. (2019), section 2.3; weight tying: Press and Wolf (2017).
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
@@ -65,23 +64,27 @@ class TransformerLanguageModel(nn.Module):
         dim_feedforward: int | None = None,
         max_len: int = 1024,
         positions: Positions = "learned",
-        dropout: float = 0.0,
-        norm_first: bool = True,
-        activation: Activation = "gelu",
-        layer_norm_eps: float = 1e-5,
         scale_embedding: bool = True,
         tie_weights: bool = True,
+        **settings: Unpack[OptionalLayerSettings],
     ) -> None:
         super().__init__()
-        require_positive(embed_dim=embed_dim, max_len=max_len)
+        require_positive(embed_dim=embed_dim, num_heads=num_heads, max_len=max_len)
+        settings.setdefault("norm_first", True)
+        settings.setdefault("activation", "gelu")
+        dropout = settings.setdefault("dropout", 0.0)
         require_probability(dropout=dropout)
         self.embedding = TokenEmbedding(vocab_size, embed_dim, scale=scale_embedding)
         if positions == "learned":
             self.positions = LearnedPositionalEmbedding(embed_dim, max_len=max_len)
         elif positions == "sinusoidal":
             self.positions = SinusoidalPositionalEncoding(embed_dim, max_len=max_len)
-        elif positions in ("rotary", "alibi"):
+        elif positions == "rotary":
             self.positions = None
+            settings["rotation"] = RotaryEmbedding(embed_dim // num_heads)
+        elif positions == "alibi":
+            self.positions = None
+            settings["position_bias"] = partial(alibi_bias, num_heads)
         else:
             raise ValueError(
                 f"positions must be 'learned', 'sinusoidal', 'rotary' or 'alibi', got {positions!r}"
@@ -92,12 +95,8 @@ class TransformerLanguageModel(nn.Module):
             embed_dim=embed_dim,
             num_heads=num_heads,
             dim_feedforward=4 * embed_dim if dim_feedforward is None else dim_feedforward,
-            dropout=dropout,
-            norm_first=norm_first,
-            activation=activation,
-            layer_norm_eps=layer_norm_eps,
             cross_attention=False,
-            relative_positions=positions if positions in ("rotary", "alibi") else None,
+            **settings,
         )
         self.head = None if tie_weights else nn.Linear(embed_dim, vocab_size, bias=False)
 

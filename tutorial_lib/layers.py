@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, TypedDict
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tutorial_lib.attention import MultiheadAttention, RelativePositions
+from tutorial_lib.attention import MultiheadAttention, PositionBias, Rotation
 from tutorial_lib.cache import MemoryCache, TokenCache
 from tutorial_lib.feed_forward import Activation, FeedForward
 from tutorial_lib.masks import align_mask
 from tutorial_lib.validation import require_above_zero, require_width
+
+
+class OptionalLayerSettings(TypedDict, total=False):
+    """What a layer can be told besides its sizes; stacks and models hand it on to their layers.
+
+    Args:
+        dropout: Probability of dropping while training: attention weights, inside the
+            feed-forward, and what each branch adds to the residual stream.
+        norm_first: Pre-norm if true, the paper's post-norm if false.
+        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
+        layer_norm_eps: What LayerNorm adds to the variance.
+        bias: Whether the linear maps and norms have a bias.
+        rotation: How the self-attention turns queries and keys by their positions; see
+            :class:`tutorial_lib.attention.MultiheadAttention`.
+        position_bias: What the self-attention adds to the scores for the positions.
+
+    Raises:
+        TypeError: If a setting is not a number.
+        ValueError: If ``dropout`` lies outside [0, 1), ``activation`` is not known, or
+            ``layer_norm_eps`` is not above 0.
+    """
+
+    dropout: float
+    norm_first: bool
+    activation: Activation
+    layer_norm_eps: float
+    bias: bool
+    rotation: Rotation | None
+    position_bias: PositionBias | None
+
+
+class LayerSettings(OptionalLayerSettings):
+    """Everything that a layer is told.
+
+    Args:
+        embed_dim: Width of the tokens.
+        num_heads: Number of attention heads; divides ``embed_dim``.
+        dim_feedforward: Width inside the feed-forward.
+
+    Raises:
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1, or ``num_heads`` does not divide ``embed_dim``.
+    """
+
+    embed_dim: int
+    num_heads: int
+    dim_feedforward: int
 
 
 class TransformerEncoderLayer(nn.Module):
@@ -28,21 +75,7 @@ class TransformerEncoderLayer(nn.Module):
     Dropout acts on the attention weights, inside the feed-forward, and on what each of the two
     branches adds to the residual stream.
 
-    Args:
-        embed_dim: Width of the tokens.
-        num_heads: Number of attention heads; divides ``embed_dim``.
-        dim_feedforward: Width inside the feed-forward.
-        dropout: Probability of dropping, at each of the four sites, while training.
-        norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
-        layer_norm_eps: What LayerNorm adds to the variance.
-        bias: Whether the linear maps and norms have a bias.
-
-    Raises:
-        TypeError: If a size is not an integer, or another setting not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), ``activation`` is not known, or ``layer_norm_eps`` is
-            not above 0.
+    The arguments, and what they raise, are those of :class:`LayerSettings`.
 
     Source: Vaswani et al. (2017), section 3.1; pre-norm: Xiong et al. (2020).
     Taught in :doc:`/notebooks/21_encoder`.
@@ -59,11 +92,20 @@ class TransformerEncoderLayer(nn.Module):
         activation: Activation = "relu",
         layer_norm_eps: float = 1e-5,
         bias: bool = True,
+        rotation: Rotation | None = None,
+        position_bias: PositionBias | None = None,
     ) -> None:
         super().__init__()
         require_above_zero(layer_norm_eps=layer_norm_eps)
         self.norm_first = norm_first
-        self.self_attn = MultiheadAttention(embed_dim, num_heads, bias=bias, dropout=dropout)
+        self.self_attn = MultiheadAttention(
+            embed_dim,
+            num_heads,
+            bias=bias,
+            dropout=dropout,
+            rotation=rotation,
+            position_bias=position_bias,
+        )
         self.feed_forward = FeedForward(
             embed_dim=embed_dim,
             dim_feedforward=dim_feedforward,
@@ -93,55 +135,14 @@ class TransformerEncoderLayer(nn.Module):
             TypeError: If ``attn_mask`` is not boolean.
             ValueError: If the shapes do not fit together.
         """
-        return self._run(x, attn_mask, need_weights=False)[0]
-
-    def with_attention_map(
-        self,
-        x: Float[Tensor, "batch length embed_dim"],
-        attn_mask: Bool[Tensor, ...] | None = None,
-    ) -> tuple[Float[Tensor, "batch length embed_dim"], Float[Tensor, "batch heads query key"]]:
-        """Transform a batch of sequences and show who attended to whom.
-
-        Args:
-            x: The tokens.
-            attn_mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
-
-        Returns:
-            The transformed tokens, and the attention weights of each head.
-
-        Raises:
-            TypeError: If ``attn_mask`` is not boolean.
-            ValueError: If the shapes do not fit together.
-        """
-        output, weights = self._run(x, attn_mask, need_weights=True)
-        assert weights is not None  # for the type checker: weights were asked for
-        return output, weights
-
-    def _run(
-        self, x: Tensor, attn_mask: Tensor | None, *, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
         require_width(x, self.self_attn.embed_dim, name="x")
-        attended, weights = self.self_attn(
-            self.norm1(x) if self.norm_first else x, attn_mask=attn_mask, need_weights=need_weights
-        )
+        first = self.norm_first
+        attended, _ = self.self_attn(self.norm1(x) if first else x, attn_mask=attn_mask)
         x = x + self.dropout(attended)
-        if self.norm_first:
-            return x + self.dropout(self.feed_forward(self.norm2(x))), weights
+        if first:
+            return x + self.dropout(self.feed_forward(self.norm2(x)))
         x = self.norm1(x)
-        return self.norm2(x + self.dropout(self.feed_forward(x))), weights
-
-
-class DecoderLayerMaps(NamedTuple):
-    """Who attended to whom in a decoder layer.
-
-    Args:
-        self_attention: Weights between the tokens.
-        cross_attention: Weights from the tokens to the memory, or ``None`` without
-            cross-attention.
-    """
-
-    self_attention: Float[Tensor, "batch heads query key"] | None
-    cross_attention: Float[Tensor, "batch heads query memory"] | None
+        return self.norm2(x + self.dropout(self.feed_forward(x)))
 
 
 class TransformerDecoderLayer(nn.Module):
@@ -161,24 +162,9 @@ class TransformerDecoderLayer(nn.Module):
     step is left out: the layer of a decoder-only model.
 
     Args:
-        embed_dim: Width of the tokens and of the memory.
-        num_heads: Number of attention heads; divides ``embed_dim``.
-        dim_feedforward: Width inside the feed-forward.
-        dropout: Probability of dropping while training: attention weights, inside the
-            feed-forward, and what each branch adds to the residual stream.
-        norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
-        layer_norm_eps: What LayerNorm adds to the variance.
-        bias: Whether the linear maps and norms have a bias.
-        cross_attention: Whether the layer reads a memory.
-        relative_positions: "rotary" or "alibi" in the self-attention; see
-            :class:`tutorial_lib.attention.MultiheadAttention`.
+        cross_attention: Whether the layer reads a memory; it is as wide as the tokens.
 
-    Raises:
-        TypeError: If a size is not an integer, or another setting not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), ``layer_norm_eps`` is not above 0, or ``activation``
-            or ``relative_positions`` is not known.
+    The other arguments, and what they raise, are those of :class:`LayerSettings`.
 
     Source: Vaswani et al. (2017), section 3.1; pre-norm: Xiong et al. (2020).
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
@@ -195,8 +181,9 @@ class TransformerDecoderLayer(nn.Module):
         activation: Activation = "relu",
         layer_norm_eps: float = 1e-5,
         bias: bool = True,
+        rotation: Rotation | None = None,
+        position_bias: PositionBias | None = None,
         cross_attention: bool = True,
-        relative_positions: RelativePositions | None = None,
     ) -> None:
         super().__init__()
         require_above_zero(layer_norm_eps=layer_norm_eps)
@@ -204,15 +191,15 @@ class TransformerDecoderLayer(nn.Module):
         def norm() -> nn.LayerNorm:
             return nn.LayerNorm(embed_dim, eps=layer_norm_eps, bias=bias)
 
+        def attention(**positions: Any) -> MultiheadAttention:
+            return MultiheadAttention(embed_dim, num_heads, bias=bias, dropout=dropout, **positions)
+
         self.norm_first = norm_first
-        self.self_attn = MultiheadAttention(
-            embed_dim, num_heads, bias=bias, dropout=dropout, relative_positions=relative_positions
-        )
+        self.self_attn = attention(rotation=rotation, position_bias=position_bias)
         self.norm1 = norm()
         self.cross_attn = self.norm2 = None
         if cross_attention:
-            self.cross_attn = MultiheadAttention(embed_dim, num_heads, bias=bias, dropout=dropout)
-            self.norm2 = norm()
+            self.cross_attn, self.norm2 = attention(), norm()
         self.feed_forward = FeedForward(
             embed_dim=embed_dim,
             dim_feedforward=dim_feedforward,
@@ -253,73 +240,24 @@ class TransformerDecoderLayer(nn.Module):
             TypeError: If a mask is not boolean.
             ValueError: If the shapes do not fit together, or a memory is missing or not wanted.
         """
-        masks = (attn_mask, memory_mask, is_causal)
-        return self._run(x, memory, *masks, token_cache, memory_cache, need_weights=False)[0]
-
-    def with_attention_maps(
-        self,
-        x: Float[Tensor, "batch length embed_dim"],
-        memory: Float[Tensor, "batch source embed_dim"] | None = None,
-        *,
-        attn_mask: Bool[Tensor, ...] | None = None,
-        memory_mask: Bool[Tensor, ...] | None = None,
-        is_causal: bool = False,
-    ) -> tuple[Float[Tensor, "batch length embed_dim"], DecoderLayerMaps]:
-        """Transform a batch of sequences and show who attended to whom.
-
-        Args:
-            x: The tokens.
-            memory: What cross-attention reads.
-            attn_mask: True where a token may attend to a token.
-            memory_mask: True where a token may attend to a place of the memory.
-            is_causal: Also let token i attend to tokens 0..i only.
-
-        Returns:
-            The transformed tokens, and the weights of self- and cross-attention.
-
-        Raises:
-            TypeError: If a mask is not boolean.
-            ValueError: If the shapes do not fit together, or a memory is missing or not wanted.
-        """
-        masks = (attn_mask, memory_mask, is_causal)
-        return self._run(x, memory, *masks, None, None, need_weights=True)
-
-    def _run(
-        self,
-        x: Tensor,
-        memory: Tensor | None,
-        attn_mask: Tensor | None,
-        memory_mask: Tensor | None,
-        is_causal: bool,
-        token_cache: TokenCache | None,
-        memory_cache: MemoryCache | None,
-        *,
-        need_weights: bool,
-    ) -> tuple[Tensor, DecoderLayerMaps]:
         self._require_inputs(x, memory, memory_mask, memory_cache)
         first = self.norm_first
-        attended, to_tokens = self.self_attn(
+        attended, _ = self.self_attn(
             self.norm1(x) if first else x,
             attn_mask=attn_mask,
             is_causal=is_causal,
-            need_weights=need_weights,
             cache=token_cache,
         )
         x = x + self._drop(attended)
         x = x if first else self.norm1(x)
-        to_memory = None
         if self.cross_attn is not None and self.norm2 is not None:
-            attended, to_memory = self.cross_attn(
-                self.norm2(x) if first else x,
-                memory,
-                attn_mask=memory_mask,
-                need_weights=need_weights,
-                cache=memory_cache,
+            attended, _ = self.cross_attn(
+                self.norm2(x) if first else x, memory, attn_mask=memory_mask, cache=memory_cache
             )
             x = x + self._drop(attended)
             x = x if first else self.norm2(x)
         x = x + self._drop(self.feed_forward(self.norm3(x) if first else x))
-        return x if first else self.norm3(x), DecoderLayerMaps(to_tokens, to_memory)
+        return x if first else self.norm3(x)
 
     def _drop(self, branch: Tensor) -> Tensor:
         # A decoding step is short: even a dropout that does nothing would be felt.

@@ -106,29 +106,6 @@ class MaskedLanguageModel(nn.Module):
         x = self.head_norm(ACTIVATIONS[self.activation](self.head(x)))
         return self.embedding.logits(x) + self.head_bias
 
-    def attention_maps(
-        self,
-        tokens: Int[Tensor, "batch length"],
-        segments: Int[Tensor, "batch length"] | None = None,
-        attn_mask: Bool[Tensor, ...] | None = None,
-    ) -> list[Float[Tensor, "batch heads query key"]]:
-        """Show who attends to whom, layer by layer.
-
-        Args:
-            tokens: Token numbers.
-            segments: Segment numbers; 0 everywhere when left out.
-            attn_mask: True where a query may attend.
-
-        Returns:
-            One tensor of weights a layer, first to last, without gradients.
-
-        Raises:
-            TypeError: If ``tokens`` is not a tensor of integers, or ``attn_mask`` not boolean.
-            ValueError: If a number is out of range, the sequence too long, or the shapes do not
-                fit together.
-        """
-        return self.encoder.attention_maps(self._embed(tokens, segments), attn_mask)
-
     def _embed(self, tokens: Tensor, segments: Tensor | None) -> Tensor:
         x = self.positions(self.embedding(tokens))
         segments = torch.zeros_like(tokens) if segments is None else segments

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from tutorial_lib.cache import KVCache
 from tutorial_lib.embedding import TokenEmbedding, require_tokens
-from tutorial_lib.feed_forward import Activation
+from tutorial_lib.layers import OptionalLayerSettings
 from tutorial_lib.left_padding import token_positions
 from tutorial_lib.positions import SinusoidalPositionalEncoding
-from tutorial_lib.transformer import Transformer, TransformerMaps
+from tutorial_lib.transformer import Transformer
 from tutorial_lib.validation import require_counts
 
 
@@ -36,14 +37,12 @@ class Seq2SeqTransformer(nn.Module):
         num_layers: Number of encoder layers, and of decoder layers.
         dim_feedforward: Width inside the feed-forward; four times ``embed_dim`` when left out.
         max_len: Longest sequence.
-        dropout: Probability of dropping while training.
-        norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
+        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`. Dropout
+            acts on the embedded tokens too.
 
     Raises:
-        TypeError: If a size is not an integer, or another setting not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), or ``activation`` is not known.
+        TypeError: If a size is not an integer.
+        ValueError: If a size is below 1.
 
     Source: Vaswani et al. (2017), sections 3.1 and 3.4.
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
@@ -60,9 +59,7 @@ class Seq2SeqTransformer(nn.Module):
         num_layers: int,
         dim_feedforward: int | None = None,
         max_len: int = 512,
-        dropout: float = 0.0,
-        norm_first: bool = False,
-        activation: Activation = "relu",
+        **settings: Unpack[OptionalLayerSettings],
     ) -> None:
         super().__init__()
         require_counts(pad_token=pad_token)
@@ -73,16 +70,16 @@ class Seq2SeqTransformer(nn.Module):
             if tgt_vocab_size is None
             else TokenEmbedding(tgt_vocab_size, embed_dim)
         )
-        self.positions = SinusoidalPositionalEncoding(embed_dim, max_len=max_len, dropout=dropout)
+        self.positions = SinusoidalPositionalEncoding(
+            embed_dim, max_len=max_len, dropout=settings.get("dropout", 0.0)
+        )
         self.transformer = Transformer(
             num_encoder_layers=num_layers,
             num_decoder_layers=num_layers,
             embed_dim=embed_dim,
             num_heads=num_heads,
             dim_feedforward=4 * embed_dim if dim_feedforward is None else dim_feedforward,
-            dropout=dropout,
-            norm_first=norm_first,
-            activation=activation,
+            **settings,
         )
 
     def forward(
@@ -124,30 +121,6 @@ class Seq2SeqTransformer(nn.Module):
         x = self.positions(self.src_embedding(src))
         mask = self._padding(src)
         return TargetModel(self, self.transformer.encoder(x, mask), mask)
-
-    def attention_maps(
-        self, src: Int[Tensor, "batch source"], tgt: Int[Tensor, "batch target"]
-    ) -> TransformerMaps:
-        """Show who attends to whom, layer by layer.
-
-        Args:
-            src: Source tokens, padded on the right.
-            tgt: Target tokens from the start token on, padded on the right.
-
-        Returns:
-            The weights of the three kinds of attention, without gradients.
-
-        Raises:
-            TypeError: If the tokens are not tensors of integers.
-            ValueError: If a token is out of range, a sequence too long, or the batches differ.
-        """
-        return self.transformer.attention_maps(
-            self.positions(self.src_embedding(src)),
-            self.positions(self.tgt_embedding(tgt)),
-            src_mask=self._padding(src),
-            memory_mask=self._padding(src),
-            tgt_is_causal=True,  # padding on the right comes later than every real token
-        )
 
     def _padding(self, src: Tensor) -> Tensor:
         return (src != self.pad_token)[:, None, None, :]

@@ -96,26 +96,6 @@ class TaggerNetwork(nn.Module):
         """
         return self.output_net(self.encoder(self._embed(x), attn_mask))
 
-    def attention_maps(
-        self,
-        x: Float[Tensor, "batch length input_dim"],
-        attn_mask: Bool[Tensor, ...] | None = None,
-    ) -> list[Float[Tensor, "batch heads query key"]]:
-        """Show who attends to whom in the encoder, layer by layer.
-
-        Args:
-            x: The tokens as they come.
-            attn_mask: True where a query may attend.
-
-        Returns:
-            One tensor of weights a layer, first to last, without gradients.
-
-        Raises:
-            TypeError: If ``attn_mask`` is not boolean.
-            ValueError: If the shapes do not fit together.
-        """
-        return self.encoder.attention_maps(self._embed(x), attn_mask)
-
     def _embed(self, x: Tensor) -> Tensor:
         require_width(x, self.input_net.in_features, name="x")
         return self.positions(self.input_net(x))

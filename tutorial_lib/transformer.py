@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.encoder import TransformerEncoder
-from tutorial_lib.feed_forward import Activation
+from tutorial_lib.layers import LayerSettings
 from tutorial_lib.masks import align_mask
 from tutorial_lib.validation import require_positive, require_width
-
-
-class TransformerMaps(NamedTuple):
-    """Who attends to whom in a Transformer: one tensor of weights a layer.
-
-    Args:
-        encoder: Among the source tokens.
-        self_attention: Among the target tokens.
-        cross_attention: From the target tokens to the source tokens.
-    """
-
-    encoder: list[Float[Tensor, "batch heads source source"]]
-    self_attention: list[Float[Tensor, "batch heads target target"]]
-    cross_attention: list[Float[Tensor, "batch heads target source"]]
 
 
 class Transformer(nn.Module):
@@ -37,26 +21,17 @@ class Transformer(nn.Module):
     Args:
         num_encoder_layers: Number of encoder layers.
         num_decoder_layers: Number of decoder layers.
-        embed_dim: Width of the tokens.
-        num_heads: Number of attention heads; divides ``embed_dim``.
-        dim_feedforward: Width inside the feed-forward.
-        dropout: Probability of dropping while training.
-        norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
-        layer_norm_eps: What LayerNorm adds to the variance.
-        bias: Whether the linear maps and norms have a bias.
         final_norm: Whether a LayerNorm ends the encoder, and one the decoder; as ``norm_first``
             when left out. ``nn.Transformer`` always has both.
+        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`.
 
     Attributes:
         encoder: The :class:`tutorial_lib.encoder.TransformerEncoder`.
         decoder: The :class:`tutorial_lib.decoder.TransformerDecoder`.
 
     Raises:
-        TypeError: If a size is not an integer, or another setting not a number.
-        ValueError: If a size is below 1, ``num_heads`` does not divide ``embed_dim``,
-            ``dropout`` lies outside [0, 1), ``activation`` is not known, or ``layer_norm_eps`` is
-            not above 0.
+        TypeError: If a number of layers is not an integer.
+        ValueError: If one is below 1.
 
     Source: Vaswani et al. (2017), figure 1.
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
@@ -67,43 +42,18 @@ class Transformer(nn.Module):
         *,
         num_encoder_layers: int,
         num_decoder_layers: int,
-        embed_dim: int,
-        num_heads: int,
-        dim_feedforward: int,
-        dropout: float = 0.0,
-        norm_first: bool = False,
-        activation: Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        bias: bool = True,
         final_norm: bool | None = None,
+        **settings: Unpack[LayerSettings],
     ) -> None:
         super().__init__()
         require_positive(
             num_encoder_layers=num_encoder_layers, num_decoder_layers=num_decoder_layers
         )
         self.encoder = TransformerEncoder(
-            num_layers=num_encoder_layers,
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-            dim_feedforward=dim_feedforward,
-            dropout=dropout,
-            norm_first=norm_first,
-            activation=activation,
-            layer_norm_eps=layer_norm_eps,
-            bias=bias,
-            final_norm=final_norm,
+            num_layers=num_encoder_layers, final_norm=final_norm, **settings
         )
         self.decoder = TransformerDecoder(
-            num_layers=num_decoder_layers,
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-            dim_feedforward=dim_feedforward,
-            dropout=dropout,
-            norm_first=norm_first,
-            activation=activation,
-            layer_norm_eps=layer_norm_eps,
-            bias=bias,
-            final_norm=final_norm,
+            num_layers=num_decoder_layers, final_norm=final_norm, **settings
         )
 
     def forward(
@@ -141,44 +91,6 @@ class Transformer(nn.Module):
             memory_mask=memory_mask,
             is_causal=tgt_is_causal,
         )
-
-    @torch.no_grad()
-    def attention_maps(
-        self,
-        src: Float[Tensor, "batch source embed_dim"],
-        tgt: Float[Tensor, "batch target embed_dim"],
-        *,
-        src_mask: Bool[Tensor, ...] | None = None,
-        tgt_mask: Bool[Tensor, ...] | None = None,
-        memory_mask: Bool[Tensor, ...] | None = None,
-        tgt_is_causal: bool = False,
-    ) -> TransformerMaps:
-        """Show who attends to whom, layer by layer.
-
-        Args:
-            src: The source tokens.
-            tgt: The target tokens.
-            src_mask: True where a source token may attend to a source token.
-            tgt_mask: True where a target token may attend to a target token.
-            memory_mask: True where a target token may attend to a source token.
-            tgt_is_causal: Also let target token i attend to target tokens 0..i only.
-
-        Returns:
-            The weights of the three kinds of attention, without gradients.
-
-        Raises:
-            TypeError: If a mask is not boolean.
-            ValueError: If the shapes do not fit together.
-        """
-        self._require_inputs(src, tgt, src_mask, tgt_mask, memory_mask)
-        maps = self.decoder.attention_maps(
-            tgt,
-            self.encoder(src, src_mask),
-            attn_mask=tgt_mask,
-            memory_mask=memory_mask,
-            is_causal=tgt_is_causal,
-        )
-        return TransformerMaps(self.encoder.attention_maps(src, src_mask), *maps)
 
     def _require_inputs(
         self,

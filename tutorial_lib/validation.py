@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from numbers import Real
+from numbers import Integral, Real
 
 from torch import Tensor, nn
 
 
 def require_positive(**sizes: int) -> None:
-    """Raise unless every size is an integer of at least 1.
+    """Raise unless every size is an integer of at least 1, of Python or NumPy.
 
     Args:
         sizes: The arguments to check, by name.
@@ -20,8 +20,8 @@ def require_positive(**sizes: int) -> None:
         ValueError: If one is below 1.
     """
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise TypeError(f"{name} must be an integer, got {type(size).__name__}")
+        if not isinstance(size, Integral) or isinstance(size, bool):
+            raise TypeError(f"{name} must be an integer, got {kind_of(size)}")
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from reference import (
     gradients,
     mask_case,
     randomized,
+    relative_positions,
 )
 from torch import nn
 from transformers import LlamaConfig
@@ -30,7 +32,9 @@ from tutorial_lib.attention import (
 )
 from tutorial_lib.cache import KVCache, MemoryCache
 from tutorial_lib.interop import from_torch
-from tutorial_lib.masks import align_mask, causal_mask, padding_mask, to_torch_mask
+from tutorial_lib.interop.torch_masks import to_torch_mask
+from tutorial_lib.masks import align_mask, causal_mask, padding_mask
+from tutorial_lib.relative_positions import RotaryEmbedding, alibi_bias
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 HALF = {torch.bfloat16: 3e-2, torch.float16: 4e-3}  # a few units in the last place of each
@@ -269,7 +273,7 @@ def test_alibi_equals_torch_with_a_mask_of_floats(kind, heads, record_equality):
     position = torch.arange(5)
     bias = -slope[:, None, None] * (position[:, None] - position).abs()
     floats = bias.repeat(3, 1, 1).masked_fill(hidden, -math.inf)
-    ours = MultiheadAttention(8, heads, relative_positions="alibi").double()
+    ours = MultiheadAttention(8, heads, position_bias=partial(alibi_bias, heads)).double()
     ours.load_state_dict(from_torch(theirs).state_dict())
     inputs = {"query": draw(3, 5, 8)}
     largest = assert_all_close(
@@ -289,12 +293,13 @@ def test_rotary_attention_equals_llamas(kind, heads, record_equality):
         hidden_size=12, num_attention_heads=heads, attention_bias=True, attn_implementation="sdpa"
     )
     theirs = randomized(LlamaAttention(config, layer_idx=0).double())
-    ours = MultiheadAttention(12, heads, relative_positions="rotary").double()
+    rotation = RotaryEmbedding(12 // heads)
+    ours = MultiheadAttention(12, heads, rotation=rotation).double()
     ours.load_state_dict(in_our_names(theirs.state_dict()))
     mask = mask_case(kind, batch=3, heads=heads, query=5, key=5).ours
     # Llama is handed our tables; that they are its own is shown in test_positions.py.
     settings = {
-        "position_embeddings": (ours.rotary.cos[None, :5], ours.rotary.sin[None, :5]),
+        "position_embeddings": (rotation.cos[None, :5], rotation.sin[None, :5]),
         "attention_mask": aligned_or_free(mask, (3, heads, 5, 5)),
     }
     x, y = (draw(3, 5, 12).requires_grad_() for _ in range(2))
@@ -309,10 +314,10 @@ def test_rotary_attention_equals_llamas(kind, heads, record_equality):
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
-@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("relative", RELATIVE)
 @pytest.mark.parametrize("kind", SELF_MASKS)
-def test_both_paths_agree_on_relative_positions(kind, relative_positions, is_causal):
-    module = MultiheadAttention(12, 3, relative_positions=relative_positions)
+def test_both_paths_agree_on_relative_positions(kind, relative, is_causal):
+    module = MultiheadAttention(12, 3, **relative_positions(relative, 12, 3))
     module = randomized(module.double())
     mask = mask_case(kind, batch=3, heads=3, query=5, key=5).ours  # as many heads as sequences
     inputs, settings = {"query": draw(3, 5, 12)}, {"is_causal": is_causal}
@@ -324,30 +329,28 @@ def test_both_paths_agree_on_relative_positions(kind, relative_positions, is_cau
         assert (weights.triu(1) == 0).all()
 
 
-@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("relative", RELATIVE)
 @given(length=st.integers(2, 6), seed=seeds)
-def test_a_text_read_backwards_is_the_same_to_alibi_and_another_to_rotation(
-    relative_positions, length, seed
-):
-    module = MultiheadAttention(8, 2, relative_positions=relative_positions).double()
+def test_a_text_read_backwards_is_the_same_to_alibi_and_another_to_rotation(relative, length, seed):
+    module = MultiheadAttention(8, 2, **relative_positions(relative, 8, 2)).double()
     randomized(module, seed=seed % 1000)
     x = draw(2, length, 8, seed=seed)
     output, backwards = module(x)[0], module(x.flip(1))[0].flip(1)
-    assert torch.allclose(backwards, output) == (relative_positions == "alibi")
+    assert torch.allclose(backwards, output) == (relative == "alibi")
 
 
-@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("relative", RELATIVE)
 @given(length=st.integers(3, 6), seed=seeds)
-def test_with_relative_positions_the_order_of_the_tokens_counts(relative_positions, length, seed):
-    module = MultiheadAttention(8, 2, relative_positions=relative_positions).double()
+def test_with_relative_positions_the_order_of_the_tokens_counts(relative, length, seed):
+    module = MultiheadAttention(8, 2, **relative_positions(relative, 8, 2)).double()
     randomized(module, seed=seed % 1000)
     x = draw(2, length, 8, seed=seed)
     assert not torch.allclose(module(x.roll(1, dims=1))[0].roll(-1, dims=1), module(x)[0])
 
 
-@pytest.mark.parametrize("relative_positions", RELATIVE)
-def test_relative_positions_add_nothing_to_the_state_dict(relative_positions):
-    module = MultiheadAttention(8, 2, relative_positions=relative_positions)
+@pytest.mark.parametrize("relative", RELATIVE)
+def test_relative_positions_add_nothing_to_the_state_dict(relative):
+    module = MultiheadAttention(8, 2, **relative_positions(relative, 8, 2))
     assert module.state_dict().keys() == MultiheadAttention(8, 2).state_dict().keys()
 
 
@@ -366,14 +369,12 @@ def masks_for(length: int, *, seed: int) -> st.SearchStrategy:
     return st.sampled_from(sorted(masks)).map(masks.get)
 
 
-@pytest.mark.parametrize("relative_positions", [None, *RELATIVE])
+@pytest.mark.parametrize("relative", [None, *RELATIVE])
 @given(data=st.data(), length=st.integers(1, 7), need_weights=st.booleans(), seed=seeds)
-def test_tokens_fed_in_parts_attend_as_the_whole(
-    relative_positions, data, length, need_weights, seed
-):
+def test_tokens_fed_in_parts_attend_as_the_whole(relative, data, length, need_weights, seed):
     ends = data.draw(st.sets(st.integers(1, length)), label="ends") | {length}
     mask = data.draw(masks_for(length, seed=seed), label="mask")
-    module = MultiheadAttention(8, 2, relative_positions=relative_positions).double()
+    module = MultiheadAttention(8, 2, **relative_positions(relative, 8, 2)).double()
     randomized(module, seed=seed % 1000)
     x = draw(3, length, 8, seed=seed)
     cache = KVCache(
@@ -554,16 +555,16 @@ def test_half_precision_is_finite_and_close_to_float64(dtype, kind, explicit):
 
 
 @pytest.mark.parametrize("explicit", [True, False])
-@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("relative", RELATIVE)
 @pytest.mark.parametrize("kind", SELF_MASKS)
 @pytest.mark.parametrize("dtype", HALF)
 def test_relative_positions_are_finite_in_half_precision_and_close_to_float64(
-    dtype, kind, relative_positions, explicit
+    dtype, kind, relative, explicit
 ):
     batch, heads, length = 2, 2, 6
     mask = mask_case(kind, batch=batch, heads=heads, query=length, key=length).ours
     torch.manual_seed(0)
-    module = MultiheadAttention(16, heads, relative_positions=relative_positions).to(dtype)
+    module = MultiheadAttention(16, heads, **relative_positions(relative, 16, heads)).to(dtype)
     x = draw(batch, length, 16, dtype=dtype)
     output, _ = module(x, attn_mask=mask, need_weights=explicit)
     expected, _ = module.double()(x.double(), attn_mask=mask, need_weights=explicit)
@@ -652,12 +653,12 @@ def test_a_bias_does_not_fill_a_row_that_is_empty(dtype):
 
 @pytest.mark.parametrize("explicit", [True, False])
 @pytest.mark.parametrize("is_causal", [True, False])
-@pytest.mark.parametrize("relative_positions", RELATIVE)
+@pytest.mark.parametrize("relative", RELATIVE)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_token_without_keys_gets_the_output_bias_also_with_relative_positions(
-    dtype, relative_positions, is_causal, explicit
+    dtype, relative, is_causal, explicit
 ):
-    module = MultiheadAttention(8, 2, relative_positions=relative_positions)
+    module = MultiheadAttention(8, 2, **relative_positions(relative, 8, 2))
     module = randomized(module).to(dtype)
     seen = []
     module.out_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
@@ -680,10 +681,10 @@ def test_a_token_without_keys_gets_the_output_bias_also_with_relative_positions(
     assert (x.grad[0] != 0).any()
 
 
-@pytest.mark.parametrize("relative_positions", [None, *RELATIVE])
+@pytest.mark.parametrize("relative", [None, *RELATIVE])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_both_paths_agree_also_where_rows_are_empty(dtype, relative_positions):
-    module = MultiheadAttention(8, 2, relative_positions=relative_positions)
+def test_both_paths_agree_also_where_rows_are_empty(dtype, relative):
+    module = MultiheadAttention(8, 2, **relative_positions(relative, 8, 2))
     module = randomized(module).to(dtype)
     mask = draw_mask(2, 2, 4, 4, seed=3)
     mask[0, 0, 2] = False  # a row that is empty in one head only
@@ -773,21 +774,6 @@ def test_heads_that_do_not_divide_the_width_are_refused():
         MultiheadAttention(8, 3)
 
 
-@pytest.mark.usefixtures("unchecked_shapes")
-@pytest.mark.parametrize("wrong", ["Rotary", "", "learned", 1, True, ["alibi"]])
-def test_unknown_relative_positions_are_refused(wrong):
-    with pytest.raises(
-        ValueError, match="relative_positions must be 'rotary', 'alibi' or None, got"
-    ):
-        MultiheadAttention(8, 2, relative_positions=wrong)
-
-
-def test_rotary_positions_need_heads_of_even_width():
-    with pytest.raises(ValueError, match="head_dim must be even, got 3"):
-        MultiheadAttention(6, 2, relative_positions="rotary")
-    assert MultiheadAttention(6, 2, relative_positions="alibi").rotary is None
-
-
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, math.nan])
 def test_a_dropout_outside_0_1_is_refused(dropout):
     with pytest.raises(ValueError, match=f"dropout must be at least 0 and below 1, got {dropout}"):
@@ -863,10 +849,10 @@ def test_a_bias_that_does_not_fit_is_refused(bias, error, says):
         attention_weights(x, x, score_bias=bias)
 
 
-@pytest.mark.parametrize("relative_positions", ["rotary", "alibi"])
-def test_relative_positions_are_of_one_sequence(relative_positions):
-    attention = MultiheadAttention(8, 2, relative_positions=relative_positions)
-    with pytest.raises(ValueError, match="key must be left out with relative_positions"):
+@pytest.mark.parametrize("relative", ["rotary", "alibi"])
+def test_relative_positions_are_of_one_sequence(relative):
+    attention = MultiheadAttention(8, 2, **relative_positions(relative, 8, 2))
+    with pytest.raises(ValueError, match="key must be left out with rotation or position_bias"):
         attention(torch.zeros(2, 3, 8), torch.zeros(2, 3, 8))
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import SIZES, TOLERANCE, draw, randomized
+from reference import SIZES, TOLERANCE, draw, randomized, relative_positions
 from torch import Tensor
 
 from tutorial_lib.cache import KVCache, MemoryCache, TokenCache
@@ -186,7 +186,7 @@ def interrupt(*_: object) -> Any:
 @pytest.mark.parametrize("filled", [0, 2])
 @torch.no_grad()
 def test_an_interrupted_step_leaves_the_cache_as_it_was(filled, part, relative):
-    decoder = make_decoder(relative_positions=relative)
+    decoder = make_decoder(**relative_positions(relative))
     x, memory = draw(2, 5, 8), draw(2, 4, 8, seed=1)
     expected = decoder(x, memory, is_causal=True)
     cache = decoder.make_cache(2, 5)
@@ -228,7 +228,7 @@ def test_a_memory_is_read_by_every_layer_at_the_first_step_alone():
 def test_after_reordering_every_row_goes_on_from_what_another_has_seen(
     rows, more, relative, filled
 ):
-    decoder = make_decoder(relative_positions=relative)
+    decoder = make_decoder(**relative_positions(relative))
     x, memory = draw(3, 6, 8), draw(3, 4, 8, seed=1)
     cache = decoder.make_cache(3, 6)
     decoder(x[:, :filled], memory, is_causal=True, cache=cache)

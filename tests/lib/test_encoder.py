@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from reference import (
 )
 from torch import nn
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.interop import from_torch
 from tutorial_lib.masks import causal_mask, combine_masks, padding_mask
@@ -132,7 +134,7 @@ def test_the_state_dict_goes_round():
 def test_the_maps_of_every_layer_are_masked(kind, norm_first):
     encoder = make_encoder(norm_first=norm_first)
     mask = mask_case(kind, batch=2, heads=2, query=5, key=5).ours
-    maps = encoder.attention_maps(draw(2, 5, 8), mask)
+    maps = attention_maps(encoder, draw(2, 5, 8), mask)
     aligned = (mask[:, None] if kind == "3-D" else mask).expand(2, 2, 5, 5)
     assert len(maps) == 3
     for weights in maps:
@@ -147,7 +149,7 @@ def test_the_maps_are_those_that_torch_computes_layer_by_layer(norm_first):
     mask = mask_case("combined", batch=2, heads=2, query=5, key=5)
     masks = {"attn_mask": mask.attn_mask, "key_padding_mask": mask.key_padding_mask}
     x = draw(2, 5, 8)
-    maps = from_torch(theirs).attention_maps(x, mask.ours)
+    maps = attention_maps(from_torch(theirs), x, mask.ours)
     for weights, layer in zip(maps, theirs.layers, strict=True):
         seen = layer.norm1(x) if norm_first else x
         expected = layer.self_attn(seen, seen, seen, average_attn_weights=False, **masks)[1]
@@ -158,7 +160,7 @@ def test_the_maps_are_those_that_torch_computes_layer_by_layer(norm_first):
 def test_the_maps_leave_no_gradient_and_work_while_training():
     encoder = make_encoder(dropout=0.5)
     x = draw(2, 5, 8).requires_grad_()
-    maps = encoder.attention_maps(x)
+    maps = attention_maps(encoder, x)
     assert encoder.training
     assert torch.is_grad_enabled()
     assert not any(weights.requires_grad for weights in maps)
@@ -172,7 +174,7 @@ def test_nothing_is_stored_on_the_modules():
     encoder = make_encoder()
     before, state = snapshot(encoder), {k: v.clone() for k, v in encoder.state_dict().items()}
     encoder(draw(2, 5, 8), causal_mask(5))
-    encoder.attention_maps(draw(2, 5, 8), causal_mask(5))
+    attention_maps(encoder, draw(2, 5, 8), causal_mask(5))
     assert snapshot(encoder) == before
     assert all(value.equal(state[name]) for name, value in encoder.state_dict().items())
 
@@ -200,8 +202,8 @@ def test_future_tokens_do_not_change_earlier_outputs(length, norm_first, data):
     before, after = encoder(x, causal_mask(length)), encoder(changed, causal_mask(length))
     torch.testing.assert_close(after[:, :now], before[:, :now], **TOLERANCE)
     maps = zip(
-        encoder.attention_maps(x, causal_mask(length)),
-        encoder.attention_maps(changed, causal_mask(length)),
+        attention_maps(encoder, x, causal_mask(length)),
+        attention_maps(encoder, changed, causal_mask(length)),
         strict=True,
     )
     for one, other in maps:
@@ -217,11 +219,11 @@ def test_padding_does_not_change_real_tokens(lengths, norm_first, causal):
     encoder = make_encoder(norm_first=norm_first)
     x = draw(len(lengths), 6, 8)
     mask = combine_masks(padding_mask(torch.tensor(lengths), 6), causal_mask(6) if causal else None)
-    padded, maps = encoder(x, mask), encoder.attention_maps(x, mask)
+    padded, maps = encoder(x, mask), attention_maps(encoder, x, mask)
     for row, n in enumerate(lengths):
         tokens, own = x[row : row + 1, :n], causal_mask(n) if causal else None
         torch.testing.assert_close(padded[row : row + 1, :n], encoder(tokens, own), **TOLERANCE)
-        alone = encoder.attention_maps(tokens, own)
+        alone = attention_maps(encoder, tokens, own)
         for weights, expected in zip(maps, alone, strict=True):
             seen = weights[row : row + 1, :, :n, :n]
             torch.testing.assert_close(seen, expected, **TOLERANCE)
@@ -238,7 +240,7 @@ def test_a_sequence_of_nothing_but_padding_stays_finite(dtype, norm_first):
     assert output.isfinite().all()
     assert x.grad.isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in encoder.parameters())
-    assert all((weights[1] == 0).all() for weights in encoder.attention_maps(x, mask))
+    assert all((weights[1] == 0).all() for weights in attention_maps(encoder, x, mask))
 
 
 # ---- wrong input --------------------------------------------------------------------------------
@@ -262,7 +264,7 @@ def test_wrong_settings_are_refused(wrong, says):
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_inputs_that_do_not_fit_are_refused():
     encoder, x = TransformerEncoder(**STACK), torch.zeros(2, 5, 8)
-    for call in (encoder, encoder.attention_maps):
+    for call in (encoder, partial(attention_maps, encoder)):
         for shape in [(5, 8), (2, 5, 7)]:
             with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 8\), got"):
                 call(torch.zeros(shape))

@@ -25,7 +25,7 @@ from reference import (
 )
 from torch import nn
 
-from tutorial_lib.interop import from_torch
+from tutorial_lib.attention_maps import record_attention
 from tutorial_lib.layers import TransformerDecoderLayer, TransformerEncoderLayer
 from tutorial_lib.masks import causal_mask, padding_mask
 
@@ -136,43 +136,6 @@ def test_without_cross_attention_the_decoder_layer_is_a_causal_encoder_layer(nor
     torch.testing.assert_close(decoder(x, attn_mask=causal_mask(5)), expected, **TOLERANCE)
 
 
-# ---- attention maps -----------------------------------------------------------------------------
-
-
-@norm_orders
-def test_with_attention_map_gives_the_same_output_and_the_maps_of_its_attention(norm_first):
-    layer = from_torch(torch_layer(TransformerEncoderLayer, norm_first=norm_first))
-    x, mask = draw(3, 5, 8), mask_case("3-D", batch=3, heads=2, query=5, key=5).ours
-    output, weights = layer.with_attention_map(x, mask)
-    torch.testing.assert_close(output, layer(x, mask), **TOLERANCE)
-    attended = layer.norm1(x) if norm_first else x
-    expected = layer.self_attn(attended, attn_mask=mask, need_weights=True)[1]
-    torch.testing.assert_close(weights, expected, **TOLERANCE)
-
-
-@norm_orders
-def test_with_attention_maps_gives_the_same_output_and_the_maps_of_both_attentions(norm_first):
-    layer, x, memory = make_layer(norm_first=norm_first), *DECODER_INPUTS
-    masks = decoder_masks("3-D", "4-D")[0] | {"is_causal": True}
-    output, maps = layer.with_attention_maps(x, memory, **masks)
-    torch.testing.assert_close(output, layer(x, memory, **masks), **TOLERANCE)
-    seen = layer.norm1(x) if norm_first else x
-    attended, expected = layer.self_attn(
-        seen, attn_mask=masks["attn_mask"], is_causal=True, need_weights=True
-    )
-    torch.testing.assert_close(maps.self_attention, expected, **TOLERANCE)
-    h = x + attended
-    seen = layer.norm2(h) if norm_first else layer.norm1(h)
-    _, expected = layer.cross_attn(seen, memory, attn_mask=masks["memory_mask"], need_weights=True)
-    torch.testing.assert_close(maps.cross_attention, expected, **TOLERANCE)
-
-
-def test_without_cross_attention_there_is_no_map_of_it():
-    _, maps = make_layer(cross_attention=False).with_attention_maps(draw(2, 5, 8))
-    assert maps.self_attention.shape == (2, 2, 5, 5)
-    assert maps.cross_attention is None
-
-
 # ---- rows that may attend to nothing ------------------------------------------------------------
 
 
@@ -185,9 +148,10 @@ def test_a_row_that_may_attend_to_nothing_stays_finite(dtype, norm_first):
     attn_mask[2] = False
     memory_mask = padding_mask(torch.tensor([3, 0]), 3)
     masks = {"attn_mask": attn_mask, "memory_mask": memory_mask}
-    output, maps = layer.with_attention_maps(x, memory, **masks)
-    assert (maps.self_attention[:, :, 2] == 0).all()
-    assert (maps.cross_attention[1] == 0).all()
+    with record_attention(layer) as maps:
+        output = layer(x, memory, **masks)
+    assert (maps["self_attn"][:, :, 2] == 0).all()
+    assert (maps["cross_attn"][1] == 0).all()
     for result in (output, layer(x, memory, **masks)):
         layer.zero_grad()
         result.float().square().sum().backward()
@@ -263,14 +227,12 @@ def test_tokens_and_memories_of_the_wrong_shape_are_refused(shape, norm_first):
     encoder = TransformerEncoderLayer(norm_first=norm_first, **SIZES)
     decoder = TransformerDecoderLayer(norm_first=norm_first, **SIZES)
     wrong, right = torch.zeros(shape), torch.zeros(3, 5, 8)
-    for call in (encoder, encoder.with_attention_map):
-        with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 8\), got"):
-            call(wrong)
-    for call in (decoder, decoder.with_attention_maps):
-        with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 8\), got"):
-            call(wrong, right)
-        with pytest.raises(ValueError, match=r"memory must have shape \(batch, length, 8\), got"):
-            call(right, wrong)
+    with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 8\), got"):
+        encoder(wrong)
+    with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 8\), got"):
+        decoder(wrong, right)
+    with pytest.raises(ValueError, match=r"memory must have shape \(batch, length, 8\), got"):
+        decoder(right, wrong)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
@@ -280,11 +242,8 @@ def test_a_mask_that_does_not_fit_is_refused():
     floats, misfit = torch.zeros(5, 5), torch.ones(4, 5).bool()
     for call, inputs, name in [
         (encoder, [x], "attn_mask"),
-        (encoder.with_attention_map, [x], "attn_mask"),
         (decoder, [x, memory], "attn_mask"),
         (decoder, [x, memory], "memory_mask"),
-        (decoder.with_attention_maps, [x, memory], "attn_mask"),
-        (decoder.with_attention_maps, [x, memory], "memory_mask"),
     ]:
         with pytest.raises(TypeError, match=r"mask must be boolean.*torch\.float32"):
             call(*inputs, **{name: floats})
@@ -295,9 +254,8 @@ def test_a_mask_that_does_not_fit_is_refused():
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_a_memory_that_is_missing_or_not_wanted_is_refused():
     layer, x = TransformerDecoderLayer(**SIZES), torch.zeros(2, 5, 8)
-    for call in (layer, layer.with_attention_maps):
-        with pytest.raises(ValueError, match="memory must be given: the decoder has cross-att"):
-            call(x)
+    with pytest.raises(ValueError, match="memory must be given: the decoder has cross-att"):
+        layer(x)
     alone = TransformerDecoderLayer(cross_attention=False, **SIZES)
     unwanted = {"memory": x}, {"memory_mask": causal_mask(5)}
     for arguments in unwanted:

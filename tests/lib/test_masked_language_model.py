@@ -9,6 +9,7 @@ import torch
 from reference import TOLERANCE, randomized
 from torch import nn
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.masked_language_model import MaskedLanguageModel
 
 SIZES: dict[str, Any] = {
@@ -50,7 +51,7 @@ def test_every_position_sees_every_other_but_no_padding():
     mask = torch.tensor([True, True, True, False])[None, None, None]
     moved = (model(changed, None, mask) - model(tokens, None, mask)).abs().amax(dim=(0, 2))
     assert moved[:3].max() == 0
-    for weights in model.attention_maps(tokens, None, mask):
+    for weights in attention_maps(model, tokens, None, mask):
         assert weights.shape == (1, 2, 4, 4)
         assert weights[..., 3].eq(0).all()
         torch.testing.assert_close(weights.sum(-1), torch.ones(1, 2, 4).double())

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import TOLERANCE, draw
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.encoder import TransformerEncoder
 from tutorial_lib.masks import causal_mask, padding_mask
 from tutorial_lib.rollout import attention_rollout
@@ -94,10 +95,10 @@ def test_the_maps_of_an_encoder_roll_out_under_its_mask():
     torch.manual_seed(0)
     encoder = TransformerEncoder(num_layers=3, embed_dim=8, num_heads=2, dim_feedforward=8)
     x = draw(2, 5, 8).float()
-    causal = attention_rollout(encoder.attention_maps(x, causal_mask(5)))
+    causal = attention_rollout(attention_maps(encoder, x, causal_mask(5)))
     assert causal.triu(1).eq(0).all()
     assert causal.tril().gt(0).equal(causal_mask(5).expand(2, 5, 5))
-    padded = attention_rollout(encoder.attention_maps(x, padding_mask(torch.tensor([5, 3]))))
+    padded = attention_rollout(attention_maps(encoder, x, padding_mask(torch.tensor([5, 3]))))
     assert padded[1, :3, 3:].eq(0).all()  # no real token has anything of the padding
     torch.testing.assert_close(padded.sum(dim=-1), torch.ones(2, 5))
 

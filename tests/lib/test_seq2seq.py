@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import TOLERANCE, assert_all_close, randomized
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.masks import causal_mask
 from tutorial_lib.seq2seq import Seq2SeqTransformer
 
@@ -291,18 +293,19 @@ def test_it_works_in_bfloat16():
 def test_the_maps_have_a_row_for_each_query_and_nothing_at_padding(norm_first):
     model = make(norm_first=norm_first)
     src, tgt = padded([draw(5), draw(3)], 5), padded([draw(4), draw(2)], 4)
-    maps = model.attention_maps(src, tgt)
-    for kind, shape in zip(maps, [(2, 2, 5, 5), (2, 2, 4, 4), (2, 2, 4, 5)], strict=True):
-        assert len(kind) == 2
-        for weights in kind:
-            assert weights.shape == shape
-            assert not weights.requires_grad
-            torch.testing.assert_close(weights.sum(dim=-1), torch.ones(shape[:3]).double())
-    for weights in maps.encoder + maps.cross_attention:
+    to_source = attention_maps(model, src, tgt, of="encoder.")
+    to_target = attention_maps(model, src, tgt, of="decoder.layers.0.self_attn")
+    to_memory = attention_maps(model, src, tgt, of="cross_attn")
+    assert [weights.shape for weights in to_source] == [(2, 2, 5, 5)] * 2
+    assert [weights.shape for weights in to_target] == [(2, 2, 4, 4)]
+    assert [weights.shape for weights in to_memory] == [(2, 2, 4, 5)] * 2
+    for weights in to_source + to_target + to_memory:
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:3]).double())
+    for weights in to_source + to_memory:
         assert (weights[1, :, :, 3:] == 0).all()
         assert (weights[0] > 0).all()
         assert (weights[1, :, :, :3] > 0).all()
-    for weights in maps.self_attention:
+    for weights in to_target:
         assert (weights.triu(1) == 0).all()
         assert (weights[:, :, torch.ones(4, 4).tril().bool()] > 0).all()
 
@@ -318,11 +321,8 @@ def test_the_maps_are_those_of_the_logits():
         )
     model(src, tgt)
     inside = dict(seen)
-    maps = model.attention_maps(src, tgt)
-    for name, weights in (
-        ("self_attn", maps.self_attention[0]),
-        ("cross_attn", maps.cross_attention[0]),
-    ):
+    for name in ("self_attn", "cross_attn"):
+        (weights,) = attention_maps(model, src, tgt, of=f"decoder.layers.0.{name}")
         attention, (args, output) = getattr(layer, name), inside[name]
         values = attention.v_proj(args[1] if len(args) > 1 else args[0])
         heads = weights @ values.unflatten(-1, (2, 4)).transpose(1, 2)
@@ -383,7 +383,7 @@ def test_wrong_settings_are_refused(wrong, says):
 )
 def test_tokens_that_do_not_fit_are_refused(tokens, error, says):
     model, right = make(), draw(2, 3)
-    for call in (model, model.attention_maps):
+    for call in (model, partial(attention_maps, model)):
         for src, tgt in ((tokens, right), (right, tokens)):
             with pytest.raises(error, match=says):
                 call(src, tgt)
@@ -402,7 +402,7 @@ def test_rows_that_are_no_multiple_of_the_sources_are_refused():
         ):
             target(draw(rows, 4))
     with pytest.raises(ValueError, match=r"must have batch . like [a-z]+, got "):
-        make().attention_maps(draw(2, 3), draw(3, 4))
+        attention_maps(make(), draw(2, 3), draw(3, 4))
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import TOLERANCE, randomized
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.masks import causal_mask, padding_mask
 from tutorial_lib.positions import sinusoidal_encoding
 from tutorial_lib.tagger import TaggerNetwork
@@ -93,8 +95,8 @@ def test_padding_does_not_change_real_tokens(lengths):
 def test_the_maps_are_those_of_the_embedded_tokens_and_masked_in_every_layer():
     network, x = make(), draw(2, 5, 10)
     mask = padding_mask(torch.tensor([5, 3]))
-    maps = network.attention_maps(x, mask)
-    expected = network.encoder.attention_maps(network.positions(network.input_net(x)), mask)
+    maps = attention_maps(network, x, mask)
+    expected = attention_maps(network.encoder, network.positions(network.input_net(x)), mask)
     for weights, wanted in zip(maps, expected, strict=True):
         torch.testing.assert_close(weights, wanted, atol=0, rtol=0)
         assert (weights[1, :, :, 3:] == 0).all()
@@ -138,7 +140,7 @@ def test_wrong_settings_are_refused(wrong, says):
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_inputs_that_do_not_fit_are_refused():
     network, x = TaggerNetwork(max_len=5, **SIZES), torch.zeros(2, 5, 10)
-    for call in (network, network.attention_maps):
+    for call in (network, partial(attention_maps, network)):
         for shape in [(5, 10), (2, 5, 9)]:
             with pytest.raises(ValueError, match=r"x must have shape \(batch, length, 10\), got"):
                 call(torch.zeros(shape))

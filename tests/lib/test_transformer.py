@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ from reference import (
 )
 from torch import nn
 
+from tutorial_lib.attention_maps import attention_maps, record_attention
 from tutorial_lib.masks import causal_mask, combine_masks, padding_mask
 from tutorial_lib.transformer import Transformer
 
@@ -143,21 +145,32 @@ def test_no_two_matrices_start_equal():
 # ---- attention maps -----------------------------------------------------------------------------
 
 
+def maps_of(model, *inputs, **masks) -> list[list[torch.Tensor]]:
+    with record_attention(model) as maps:
+        model(*inputs, **masks)
+    kinds = ("encoder", "self_attn", "cross_attn")
+    found = {kind: [] for kind in kinds}
+    for name, weights in maps.items():
+        found[next(kind for kind in kinds if kind in name)].append(weights)
+    return list(found.values())
+
+
 @norm_orders
 def test_the_maps_are_those_of_the_stacks_and_are_masked(norm_first):
     model, (src, tgt) = make_transformer(norm_first=norm_first), INPUTS
     masks, _ = masks_of("padding", "is_causal and padding", "padding")
-    maps = model.attention_maps(src, tgt, **masks)
-    expected = (
-        model.encoder.attention_maps(src, masks["src_mask"]),
-        *model.decoder.attention_maps(
-            tgt,
-            model.encoder(src, masks["src_mask"]),
-            attn_mask=masks["tgt_mask"],
-            memory_mask=masks["memory_mask"],
-            is_causal=True,
-        ),
+    maps = maps_of(model, src, tgt, **masks)
+    with record_attention(model.encoder):  # the same path, to the last digit
+        memory = model.encoder(src, masks["src_mask"])
+    decoding = maps_of(
+        model.decoder,
+        tgt,
+        memory,
+        attn_mask=masks["tgt_mask"],
+        memory_mask=masks["memory_mask"],
+        is_causal=True,
     )
+    expected = attention_maps(model.encoder, src, masks["src_mask"]), *decoding[1:]
     seen = masks["src_mask"], masks["tgt_mask"] & causal_mask(5), masks["memory_mask"]
     for found, wanted, allowed, layers in zip(maps, expected, seen, (2, 3, 3), strict=True):
         assert len(found) == layers
@@ -171,7 +184,7 @@ def test_the_maps_are_those_of_the_stacks_and_are_masked(norm_first):
 def test_the_maps_leave_no_gradient_and_nothing_on_the_modules():
     model = make_transformer(dropout=0.5)
     before, inputs = snapshot(model), [x.clone().requires_grad_() for x in INPUTS]
-    for weights in itertools.chain(*model.attention_maps(*inputs)):
+    for weights in attention_maps(model, *inputs):
         assert not weights.requires_grad
         ones = torch.ones_like(weights[..., 0])
         torch.testing.assert_close(weights.sum(-1), ones, **TOLERANCE)
@@ -229,7 +242,7 @@ def test_a_source_and_a_target_of_nothing_but_padding_stay_finite(dtype, norm_fi
     assert output.isfinite().all()
     assert all(tensor.grad.isfinite().all() for tensor in (src, tgt, *model.parameters()))
     assert (src.grad[1:] == 0).all()
-    maps = model.attention_maps(src, tgt, **masks)
+    maps = maps_of(model, src, tgt, **masks)
     for found, empty in zip(maps, ([1, 2], [0, 2], [1, 2]), strict=True):
         assert all((weights[empty] == 0).all() for weights in found)
 
@@ -263,7 +276,7 @@ def test_wrong_settings_are_refused(wrong, says):
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_inputs_that_do_not_fit_are_refused():
     model, src, tgt = Transformer(**STACKS), torch.zeros(2, 4, 8), torch.zeros(2, 5, 8)
-    for call in (model, model.attention_maps):
+    for call in (model, partial(attention_maps, model)):
         for shape in [(5, 8), (2, 5, 7)]:
             with pytest.raises(ValueError, match=r"src must have shape \(batch, length, 8\), got"):
                 call(torch.zeros(shape), tgt)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy
+import numpy as np
 import pytest
 import torch
 
 from tutorial_lib import validation
+from tutorial_lib.generation import greedy_search
+from tutorial_lib.language_model import TransformerLanguageModel
 from tutorial_lib.validation import require_positive, require_probability, require_width
 
 
@@ -21,8 +24,21 @@ def test_good_values_pass():
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("value", [1.0, "1", None, True, torch.tensor(1)])
 def test_what_is_not_an_integer_is_a_type_error(value):
-    with pytest.raises(TypeError, match=f"width must be an integer, got {type(value).__name__}"):
+    kind = "torch.int64" if isinstance(value, torch.Tensor) else type(value).__name__
+    with pytest.raises(TypeError, match=f"width must be an integer, got {kind}"):
         require_positive(length=1, width=value)
+
+
+@pytest.mark.usefixtures("unchecked_shapes")  # the annotations say int
+def test_numpy_integers_are_integers_everywhere():
+    require_positive(width=np.int64(1), length=np.int32(3))
+    sizes = {"vocab_size": 5, "embed_dim": 8, "num_heads": 2, "num_layers": 1, "max_len": 9}
+    for positions in ("learned", "sinusoidal", "rotary", "alibi"):
+        model = TransformerLanguageModel(
+            positions=positions, **{name: np.int64(size) for name, size in sizes.items()}
+        )
+        written = greedy_search(model.eval(), torch.ones(1, 2).long(), max_new_tokens=np.int64(3))
+        assert written.shape == (1, 5)
 
 
 @pytest.mark.parametrize("value", [0, -1])

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from torch import nn
 
 from tutorial_lib.attention import scaled_dot_product_attention
+from tutorial_lib.attention_maps import record_attention
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
 from tutorial_lib.layers import TransformerEncoderLayer
@@ -71,17 +73,18 @@ def decoding_flops_are_those_counted(decoding_flops: Callable) -> None:
 def _kept(num_layers: int, d: int, d_ff: int, heads: int, length: int) -> int:
     if length == 0:
         return 0
-    layers = [
+    layers = nn.ModuleList(
         TransformerEncoderLayer(embed_dim=d, num_heads=heads, dim_feedforward=d_ff)
         for _ in range(num_layers)
-    ]
+    )
 
     def call() -> None:
         x = torch.zeros(1, length, d)
-        for layer in layers:
-            x, _ = layer.with_attention_map(x)
+        with record_attention(layers):
+            for layer in layers:
+                x = layer(x)
 
-    return saved_bytes(call, besides=[p for layer in layers for p in layer.parameters()])
+    return saved_bytes(call, besides=list(layers.parameters()))
 
 
 def _counted_decoding(prompt: int, new: int, num_layers: int, d: int, d_ff: int) -> int:

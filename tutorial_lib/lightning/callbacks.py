@@ -73,7 +73,8 @@ class AttentionHistory(pl.Callback):
 
     Args:
         look: Called with the LightningModule; returns its maps, one tensor a layer, always of the
-            same inputs. ``lambda module: module.network.attention_maps(inputs)`` will often do.
+            same inputs. ``lambda module: attention_maps(module.network, inputs)``
+            (:func:`tutorial_lib.attention_maps.attention_maps`) will often do.
         every: Optimizer steps between two looks, k.
 
     Attributes:

@@ -10,6 +10,7 @@ import torch
 from reference import TOLERANCE, draw, randomized
 from torch import nn
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.generation import greedy_search
 from tutorial_lib.interop import from_huggingface
 from tutorial_lib.language_model import TransformerLanguageModel
@@ -74,8 +75,7 @@ def test_gpt2_gives_the_same_logits_and_maps(settings, record_equality):
     with torch.no_grad():
         expected = theirs(tokens(), output_attentions=True)
         largest = largest_difference(ours(tokens()), expected.logits)
-        x = ours.positions(ours.embedding(tokens()))
-        maps = ours.decoder.attention_maps(x, is_causal=True).self_attention
+        maps = attention_maps(ours, tokens())
     for found, wanted in zip(maps, expected.attentions, strict=True):
         largest = max(largest, largest_difference(found, wanted))
     record_equality(module="GPT-2", mask="causal", largest=largest)
@@ -98,7 +98,7 @@ def test_bert_gives_the_same_logits_and_maps(settings, padded, record_equality):
         )
         largest = largest_difference(ours(tokens(), segments, mask)[real], expected.logits[real])
     for found, wanted in zip(
-        ours.attention_maps(tokens(), segments, mask), expected.attentions, strict=True
+        attention_maps(ours, tokens(), segments, mask), expected.attentions, strict=True
     ):
         largest = max(largest, largest_difference(found, wanted))
     record_equality(module="BERT", mask="padding" if padded else "none", largest=largest)

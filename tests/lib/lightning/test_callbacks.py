@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from lightning_runs import make_trainer
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.experiments.reverse.data import ReverseDataModule
 from tutorial_lib.experiments.reverse.task import SequenceTagger
 from tutorial_lib.lightning.callbacks import AttentionHistory, TrainingRecord
@@ -17,7 +18,7 @@ INPUTS = F.one_hot(torch.tensor([[0, 1, 2], [3, 3, 0]]), 4).float()
 
 
 def maps_of(module):
-    return module.network.attention_maps(INPUTS)
+    return attention_maps(module.network, INPUTS)
 
 
 def make_tagger(seed=0):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tutorial_lib.cache import KVCache
-from tutorial_lib.decoder import DecoderMaps
 from tutorial_lib.embedding import require_tokens
 from tutorial_lib.experiments.captions.text_decoder import TextDecoder
 from tutorial_lib.validation import require_modules
@@ -105,28 +103,6 @@ class Captioner(nn.Module):
             ValueError: If the encoder returns no vectors of places.
         """
         return CaptionModel(self, self.look(images))
-
-    @torch.no_grad()
-    def attention_maps(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        tokens: Int[Tensor, "batch length"],
-    ) -> DecoderMaps:
-        """Show which words, and which places, each word attends to.
-
-        Args:
-            images: The images.
-            tokens: Words from the start token on.
-
-        Returns:
-            The decoder's weights of self- and cross-attention, layer by layer.
-
-        Raises:
-            TypeError: If ``tokens`` is not a tensor of integers.
-            ValueError: If the encoder returns no vectors of places, or the parts, the images and
-                the tokens do not fit together.
-        """
-        return cast(TextDecoder, self.decoder).attention_maps(tokens, self.look(images))
 
 
 @dataclass(frozen=True)

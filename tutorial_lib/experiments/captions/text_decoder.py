@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tutorial_lib.cache import KVCache
-from tutorial_lib.decoder import DecoderMaps, TransformerDecoder
+from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.embedding import TokenEmbedding, require_tokens
 from tutorial_lib.layers import TransformerDecoderLayer
 from tutorial_lib.left_padding import token_positions
@@ -78,26 +78,6 @@ class TextDecoder(nn.Module):
         start = 0 if cache is None else cache.length
         x = self._embed(tokens, start)
         return self.embedding.logits(self.layers(x, memory, is_causal=True, cache=cache))
-
-    def attention_maps(
-        self,
-        tokens: Int[Tensor, "batch length"],
-        memory: Float[Tensor, "batch places embed_dim"],
-    ) -> DecoderMaps:
-        """Show who attends to whom, layer by layer.
-
-        Args:
-            tokens: Words from the start token on.
-            memory: What was seen.
-
-        Returns:
-            The weights of self- and cross-attention, without gradients.
-
-        Raises:
-            TypeError: If ``tokens`` is not a tensor of integers.
-            ValueError: If a token is out of range, the text too long, or ``memory`` does not fit.
-        """
-        return self.layers.attention_maps(self._embed(tokens, 0), memory, is_causal=True)
 
     def make_cache(self, batch_size: int, capacity: int) -> KVCache:
         """Make an empty cache of the layers' sizes, float type and device.

@@ -117,26 +117,6 @@ class VisionTransformer(nn.Module):
         """
         return self.head(self.encoder(self._embed(images), attn_mask)[:, 0])
 
-    def attention_maps(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        attn_mask: Bool[Tensor, ...] | None = None,
-    ) -> list[Float[Tensor, "batch heads query key"]]:
-        """Show who attends to whom, layer by layer; token 0 is the class token.
-
-        Args:
-            images: The images.
-            attn_mask: True where a query may attend, the class token first.
-
-        Returns:
-            One tensor of weights a layer, first to last, without gradients.
-
-        Raises:
-            TypeError: If ``images`` is not a tensor of floats, or ``attn_mask`` not boolean.
-            ValueError: If the shapes do not fit together.
-        """
-        return self.encoder.attention_maps(self._embed(images), attn_mask)
-
     def _embed(self, images: Tensor) -> Tensor:
         require_images(images)
         if images.shape[2:] != (self.image_size, self.image_size):

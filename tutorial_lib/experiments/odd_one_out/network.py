@@ -110,23 +110,3 @@ class SetNetwork(nn.Module):
                 f"got {tuple(images.shape)}"
             )
         return self.embedding(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-
-    def attention_maps(
-        self,
-        images: Float[Tensor, "batch set channels height width"],
-        attn_mask: Bool[Tensor, ...] | None = None,
-    ) -> list[Float[Tensor, "batch heads query key"]]:
-        """Show which image attends to which, layer by layer.
-
-        Args:
-            images: The sets.
-            attn_mask: True where an image may attend to another.
-
-        Returns:
-            One tensor of weights a layer, first to last, without gradients.
-
-        Raises:
-            TypeError: If ``images`` is not a tensor, or ``attn_mask`` not boolean.
-            ValueError: If the shapes do not fit together.
-        """
-        return self.tagger.attention_maps(self.embed(images).detach(), attn_mask)

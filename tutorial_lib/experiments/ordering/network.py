@@ -174,25 +174,6 @@ class EncoderScorer(nn.Module):
         x = self._embed(input_ids, token_type_ids)
         return TokenScores(self.score(self.encoder(x, self._mask(attention_mask))))
 
-    def attention_maps(
-        self,
-        input_ids: Int[Tensor, "batch length"],
-        attention_mask: Int[Tensor, "batch length"],
-        token_type_ids: Int[Tensor, "batch length"] | None = None,
-    ) -> list[Float[Tensor, "batch heads query key"]]:
-        """Show who attends to whom, layer by layer.
-
-        Args:
-            input_ids: Token numbers.
-            attention_mask: 1 at tokens, 0 at padding.
-            token_type_ids: Segment numbers.
-
-        Returns:
-            One tensor of weights a layer, first to last, without gradients.
-        """
-        x = self._embed(input_ids, token_type_ids)
-        return self.encoder.attention_maps(x, self._mask(attention_mask))
-
     def _embed(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
         require_tokens(input_ids, name="input_ids")
         x = self.words(input_ids)
@@ -203,26 +184,6 @@ class EncoderScorer(nn.Module):
     @staticmethod
     def _mask(attention_mask: Tensor) -> Tensor:
         return attention_mask.bool()[:, None, None, :]  # (batch, 1, 1, key)
-
-
-@torch.no_grad()
-def attention_maps(
-    network: nn.Module, **inputs: Int[Tensor, "batch length"]
-) -> list[Float[Tensor, "batch heads query key"]]:
-    """Show who attends to whom, in either kind of scorer.
-
-    Args:
-        network: Hugging Face's model, or an :class:`EncoderScorer`.
-        inputs: What the network is called with.
-
-    Returns:
-        One tensor of weights a layer, first to last.
-
-    Used in :doc:`/notebooks/46_sentence_ordering`.
-    """
-    if isinstance(network, PreTrainedModel):
-        return list(network(**inputs, output_attentions=True).attentions)
-    return network.attention_maps(**inputs)  # type: ignore[operator]
 
 
 def _require_sizes(

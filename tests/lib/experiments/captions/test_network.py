@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.experiments.captions.image_encoders import (
     ConvEncoder,
@@ -103,10 +104,11 @@ def test_a_captioner_in_training_mode_does_not_write():
 
 def test_the_maps_are_those_of_the_words_over_the_places():
     captioner, (images, tokens) = make_captioner(), make_batch()
-    maps = captioner.attention_maps(images, tokens)
-    assert [each.shape for each in maps.cross_attention] == [(3, 2, 7, 9)] * 2
-    assert [each.shape for each in maps.self_attention] == [(3, 2, 7, 7)] * 2
-    for weights in maps.cross_attention:
+    to_places = attention_maps(captioner, images, tokens, of="cross_attn")
+    to_words = attention_maps(captioner, images, tokens, of="decoder.layers.layers.0.self_attn")
+    assert [each.shape for each in to_places] == [(3, 2, 7, 9)] * 2
+    assert [each.shape for each in to_words] == [(3, 2, 7, 7)]
+    for weights in to_places:
         torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2, 7).double())
         assert not weights.requires_grad
 

@@ -10,6 +10,7 @@ import torch
 from reference import TOLERANCE, assert_all_close, draw, randomized
 from torch import nn
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.experiments.images.huggingface import vit_from_huggingface
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -77,7 +78,7 @@ def test_the_gradients_are_the_same():
 def test_the_maps_are_the_same():
     theirs = vit(attn_implementation="eager")
     x = images_for(theirs)
-    maps = vit_from_huggingface(theirs).attention_maps(x)
+    maps = attention_maps(vit_from_huggingface(theirs), x)
     expected = theirs(x, output_attentions=True).attentions
     for found, wanted in zip(maps, expected, strict=True):
         # Theirs come from a softmax in float32, whatever the model's type.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import TOLERANCE, draw, randomized, snapshot
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.experiments.images.network import VisionTransformer
 from tutorial_lib.experiments.images.patches import image_to_patches, patches_to_image
 
@@ -116,11 +118,11 @@ def test_a_table_in_the_order_of_the_patches_undoes_their_order(order):
 def test_the_maps_are_those_of_the_embedded_tokens():
     network, x = make(), images()
     before = snapshot(network)
-    maps = network.attention_maps(x)
+    maps = attention_maps(network, x)
     assert [tuple(layer.shape) for layer in maps] == [(2, 2, 10, 10)] * 2
     tokens = torch.cat([network.class_token.expand(2, 1, 8), network.patch_embedding(x)], dim=1)
     for found, wanted in zip(
-        maps, network.encoder.attention_maps(network.positions(tokens)), strict=True
+        maps, attention_maps(network.encoder, network.positions(tokens)), strict=True
     ):
         torch.testing.assert_close(found, wanted, **TOLERANCE)
         assert not found.requires_grad
@@ -137,7 +139,7 @@ def test_a_hidden_patch_is_as_good_as_taken_out():
     changed = patches_to_image(changed, 2, (6, 6))
     torch.testing.assert_close(network(changed, keep), network(x, keep), **TOLERANCE)
     assert (network(changed) - network(x)).abs().amax(dim=1).min() > 1e-3
-    assert network.attention_maps(x, keep)[1][0, :, :, 4].eq(0).all()
+    assert attention_maps(network, x, keep)[1][0, :, :, 4].eq(0).all()
 
 
 def test_no_image_depends_on_another():
@@ -211,7 +213,7 @@ def test_wrong_settings_are_refused(wrong, says):
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_images_that_do_not_fit_are_refused():
     for network in (make(), make(positions=False)):
-        for call in (network, network.attention_maps):
+        for call in (network, partial(attention_maps, network)):
             with pytest.raises(ValueError, match="images must be 6 by 6 pixels, got 8 by 8"):
                 call(torch.zeros(2, 3, 8, 8).double())
             with pytest.raises(ValueError, match="images must have 3 channels, got 1"):

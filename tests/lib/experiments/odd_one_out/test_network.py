@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reference import TOLERANCE, draw, randomized
 from torch import nn
 
+from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.experiments.odd_one_out.image_embedding import ConvEmbedding
 from tutorial_lib.experiments.odd_one_out.network import SetNetwork
 
@@ -56,12 +57,12 @@ def test_sets_of_a_batch_do_not_see_each_other():
 def test_the_maps_are_those_of_the_embedded_images_under_the_mask():
     network, x = make(), draw(2, 5, 1, 8, 8)
     mask = torch.eye(5).bool()
-    alone = network.attention_maps(x, mask)
+    alone = attention_maps(network, x, mask)
     assert len(alone) == 2
     for weights in alone:
         torch.testing.assert_close(weights, torch.eye(5).double().expand(2, 2, 5, 5))
     for weights, wanted in zip(
-        network.attention_maps(x), network.tagger.attention_maps(network.embed(x)), strict=True
+        attention_maps(network, x), attention_maps(network.tagger, network.embed(x)), strict=True
     ):
         torch.testing.assert_close(weights, wanted, atol=0, rtol=0)
         assert not weights.requires_grad

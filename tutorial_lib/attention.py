@@ -284,7 +284,10 @@ class MultiheadAttention(nn.Module):
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
     def _require_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
-        require_width(query, self.embed_dim, name="query")
+        width = self.embed_dim
+        require_width(query, width, name="query")
+        if key is query is value and self.k_proj.in_features == self.v_proj.in_features == width:
+            return  # self-attention: there is nothing more to compare
         require_width(key, self.k_proj.in_features, name="key")
         require_width(value, self.v_proj.in_features, name="value")
         if key.shape[0] != query.shape[0]:

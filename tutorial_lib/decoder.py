@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from tutorial_lib.cache import KVCache
-from tutorial_lib.layers import LayerSettings, TransformerDecoderLayer
+from tutorial_lib.layer_settings import LayerSettings
+from tutorial_lib.layers import TransformerDecoderLayer
 from tutorial_lib.validation import require_positive
 
 
@@ -25,7 +26,7 @@ class TransformerDecoder(nn.Module):
         num_layers: Number of layers.
         final_norm: Whether a LayerNorm follows the last layer; as ``norm_first`` when left out.
         cross_attention: Whether the layers read a memory.
-        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`.
+        settings: What each layer is told; see :class:`tutorial_lib.layer_settings.LayerSettings`.
 
     Attributes:
         layers: The layers, first to last.

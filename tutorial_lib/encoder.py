@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from tutorial_lib.layers import LayerSettings, TransformerEncoderLayer
+from tutorial_lib.layer_settings import LayerSettings
+from tutorial_lib.layers import TransformerEncoderLayer
 from tutorial_lib.validation import require_positive
 
 
@@ -23,7 +24,7 @@ class TransformerEncoder(nn.Module):
     Args:
         num_layers: Number of layers.
         final_norm: Whether a LayerNorm follows the last layer; as ``norm_first`` when left out.
-        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`.
+        settings: What each layer is told; see :class:`tutorial_lib.layer_settings.LayerSettings`.
 
     Attributes:
         layers: The layers, first to last.

@@ -11,8 +11,8 @@ from typing_extensions import Unpack
 
 from tutorial_lib.cache import KVCache
 from tutorial_lib.decoder import TransformerDecoder
-from tutorial_lib.embedding import TokenEmbedding, require_tokens
-from tutorial_lib.layers import OptionalLayerSettings
+from tutorial_lib.embedding import TokenEmbedding
+from tutorial_lib.layer_settings import OptionalLayerSettings
 from tutorial_lib.left_padding import require_left_padding, token_positions
 from tutorial_lib.masks import padding_mask
 from tutorial_lib.positions import LearnedPositionalEmbedding, SinusoidalPositionalEncoding
@@ -43,8 +43,9 @@ class TransformerLanguageModel(nn.Module):
         scale_embedding: Whether the tokens' vectors are multiplied by the root of their width.
         tie_weights: Whether the logits are made with the embedding's table, or with one of their
             own.
-        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`. Dropout
-            acts on the embedded tokens too. Pre-norm and "gelu" where nothing else is said.
+        settings: What each layer is told; see
+            :class:`tutorial_lib.layer_settings.LayerSettings`. Dropout acts on the embedded
+            tokens too. Pre-norm and "gelu" where nothing else is said.
 
     Raises:
         TypeError: If a size is not an integer.
@@ -124,10 +125,9 @@ class TransformerLanguageModel(nn.Module):
             ValueError: If a token is out of range, the sequence is too long for the positions,
                 or ``left_padding`` or the cache does not fit.
         """
-        require_tokens(tokens, name="tokens")
+        x = self.embedding(tokens)
         left_padding, start = self._padding_and_start(tokens, left_padding, cache)
         end = start + tokens.shape[1]
-        x = self.embedding(tokens)
         if self.positions is not None:
             x = self.positions(x, token_positions(left_padding, start, end, device=x.device))
         mask = None

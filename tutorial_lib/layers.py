@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -12,53 +12,6 @@ from tutorial_lib.cache import MemoryCache, TokenCache
 from tutorial_lib.feed_forward import Activation, FeedForward
 from tutorial_lib.masks import align_mask
 from tutorial_lib.validation import require_above_zero, require_width
-
-
-class OptionalLayerSettings(TypedDict, total=False):
-    """What a layer can be told besides its sizes; stacks and models hand it on to their layers.
-
-    Args:
-        dropout: Probability of dropping while training: attention weights, inside the
-            feed-forward, and what each branch adds to the residual stream.
-        norm_first: Pre-norm if true, the paper's post-norm if false.
-        activation: The feed-forward's nonlinearity, "relu", "gelu" or "gelu_tanh".
-        layer_norm_eps: What LayerNorm adds to the variance.
-        bias: Whether the linear maps and norms have a bias.
-        rotation: How the self-attention turns queries and keys by their positions; see
-            :class:`tutorial_lib.attention.MultiheadAttention`.
-        position_bias: What the self-attention adds to the scores for the positions.
-
-    Raises:
-        TypeError: If a setting is not a number.
-        ValueError: If ``dropout`` lies outside [0, 1), ``activation`` is not known, or
-            ``layer_norm_eps`` is not above 0.
-    """
-
-    dropout: float
-    norm_first: bool
-    activation: Activation
-    layer_norm_eps: float
-    bias: bool
-    rotation: Rotation | None
-    position_bias: PositionBias | None
-
-
-class LayerSettings(OptionalLayerSettings):
-    """Everything that a layer is told.
-
-    Args:
-        embed_dim: Width of the tokens.
-        num_heads: Number of attention heads; divides ``embed_dim``.
-        dim_feedforward: Width inside the feed-forward.
-
-    Raises:
-        TypeError: If a size is not an integer.
-        ValueError: If a size is below 1, or ``num_heads`` does not divide ``embed_dim``.
-    """
-
-    embed_dim: int
-    num_heads: int
-    dim_feedforward: int
 
 
 class TransformerEncoderLayer(nn.Module):
@@ -75,7 +28,8 @@ class TransformerEncoderLayer(nn.Module):
     Dropout acts on the attention weights, inside the feed-forward, and on what each of the two
     branches adds to the residual stream.
 
-    The arguments, and what they raise, are those of :class:`LayerSettings`.
+    The arguments, and what they raise, are those of
+    :class:`tutorial_lib.layer_settings.LayerSettings`.
 
     Source: Vaswani et al. (2017), section 3.1; pre-norm: Xiong et al. (2020).
     Taught in :doc:`/notebooks/21_encoder`.
@@ -164,7 +118,8 @@ class TransformerDecoderLayer(nn.Module):
     Args:
         cross_attention: Whether the layer reads a memory; it is as wide as the tokens.
 
-    The other arguments, and what they raise, are those of :class:`LayerSettings`.
+    The other arguments, and what they raise, are those of
+    :class:`tutorial_lib.layer_settings.LayerSettings`.
 
     Source: Vaswani et al. (2017), section 3.1; pre-norm: Xiong et al. (2020).
     Taught in :doc:`/notebooks/22_decoder_and_generation`.

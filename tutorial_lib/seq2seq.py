@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from tutorial_lib.cache import KVCache
 from tutorial_lib.embedding import TokenEmbedding, require_tokens
-from tutorial_lib.layers import OptionalLayerSettings
+from tutorial_lib.layer_settings import OptionalLayerSettings
 from tutorial_lib.left_padding import token_positions
 from tutorial_lib.positions import SinusoidalPositionalEncoding
 from tutorial_lib.transformer import Transformer
@@ -37,8 +37,9 @@ class Seq2SeqTransformer(nn.Module):
         num_layers: Number of encoder layers, and of decoder layers.
         dim_feedforward: Width inside the feed-forward; four times ``embed_dim`` when left out.
         max_len: Longest sequence.
-        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`. Dropout
-            acts on the embedded tokens too.
+        settings: What each layer is told; see
+            :class:`tutorial_lib.layer_settings.LayerSettings`. Dropout acts on the embedded
+            tokens too.
 
     Raises:
         TypeError: If a size is not an integer.

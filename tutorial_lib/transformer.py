@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.encoder import TransformerEncoder
-from tutorial_lib.layers import LayerSettings
+from tutorial_lib.layer_settings import LayerSettings
 from tutorial_lib.masks import align_mask
 from tutorial_lib.validation import require_positive, require_width
 
@@ -23,7 +23,7 @@ class Transformer(nn.Module):
         num_decoder_layers: Number of decoder layers.
         final_norm: Whether a LayerNorm ends the encoder, and one the decoder; as ``norm_first``
             when left out. ``nn.Transformer`` always has both.
-        settings: What each layer is told; see :class:`tutorial_lib.layers.LayerSettings`.
+        settings: What each layer is told; see :class:`tutorial_lib.layer_settings.LayerSettings`.
 
     Attributes:
         encoder: The :class:`tutorial_lib.encoder.TransformerEncoder`.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tutorial_lib.cache import KVCache
 from tutorial_lib.decoder import TransformerDecoder
-from tutorial_lib.embedding import TokenEmbedding, require_tokens
+from tutorial_lib.embedding import TokenEmbedding
 from tutorial_lib.feed_forward import Activation
 from tutorial_lib.left_padding import require_left_padding, token_positions
 from tutorial_lib.masks import padding_mask
@@ -125,10 +125,9 @@ class TransformerLanguageModel(nn.Module):
             ValueError: If a token is out of range, the sequence is too long for the positions,
                 or ``left_padding`` or the cache does not fit.
         """
-        require_tokens(tokens, name="tokens")
+        x = self.embedding(tokens)
         left_padding, start = self._padding_and_start(tokens, left_padding, cache)
         end = start + tokens.shape[1]
-        x = self.embedding(tokens)
         if self.positions is not None:
             x = self.positions(x, token_positions(left_padding, start, end, device=x.device))
         mask = None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
-from tutorial_lib.cache import KVCache
+from tutorial_lib.conditional_model import ConditionalModel
 from tutorial_lib.embedding import TokenEmbedding, require_tokens
 from tutorial_lib.layer_settings import OptionalLayerSettings
-from tutorial_lib.left_padding import token_positions
 from tutorial_lib.positions import SinusoidalPositionalEncoding
 from tutorial_lib.transformer import Transformer
 from tutorial_lib.validation import require_counts
@@ -105,7 +102,7 @@ class Seq2SeqTransformer(nn.Module):
             raise ValueError(f"tgt must have batch {len(src)} like src, got {len(tgt)}")
         return given(tgt)
 
-    def given(self, src: Int[Tensor, "batch source"]) -> TargetModel:
+    def given(self, src: Int[Tensor, "batch source"]) -> ConditionalModel:
         """Encode the source once, for any number of target tokens.
 
         Args:
@@ -121,82 +118,13 @@ class Seq2SeqTransformer(nn.Module):
         require_tokens(src, name="src")
         x = self.positions(self.src_embedding(src))
         mask = self._padding(src)
-        return TargetModel(self, self.transformer.encoder(x, mask), mask)
+        return ConditionalModel(
+            self.tgt_embedding,
+            self.positions,
+            self.transformer.decoder,
+            self.transformer.encoder(x, mask),
+            mask,
+        )
 
     def _padding(self, src: Tensor) -> Tensor:
         return (src != self.pad_token)[:, None, None, :]
-
-
-@dataclass(frozen=True)
-class TargetModel:
-    """A model of the target for given sources: what :mod:`tutorial_lib.generation` runs.
-
-    Args:
-        model: The model that encoded the sources.
-        memory: The encoded sources.
-        memory_mask: True at their real tokens.
-    """
-
-    model: Seq2SeqTransformer
-    memory: Float[Tensor, "batch source embed_dim"]
-    memory_mask: Bool[Tensor, "batch 1 1 source"]
-
-    @property
-    def training(self) -> bool:
-        """Whether the model is in training mode."""
-        return self.model.training
-
-    def __call__(
-        self, tokens: Int[Tensor, "rows length"], *, cache: KVCache | None = None
-    ) -> Float[Tensor, "rows length vocab_size"]:
-        """Score the next target token at every position.
-
-        Args:
-            tokens: Target tokens from the start token on; with a cache, those that it has not
-                seen yet. A source may have several rows, one after the other (beams).
-            cache: What earlier calls have seen, from :meth:`make_cache`; the tokens are added.
-
-        Returns:
-            The logits.
-
-        Raises:
-            RuntimeError: If a cache is used while gradients are recorded.
-            TypeError: If ``tokens`` is not a tensor of integers.
-            ValueError: If a token is out of range, the sequence too long, or the rows are no
-                multiple of the sources.
-        """
-        require_tokens(tokens, name="tokens")
-        repeats, rest = divmod(len(tokens), len(self.memory))
-        if rest or not repeats:
-            raise ValueError(
-                f"tokens must have a multiple of {len(self.memory)} rows, one source each, "
-                f"got {len(tokens)}"
-            )
-        start = 0 if cache is None else cache.length
-        end = start + tokens.shape[1]
-        x = self.model.tgt_embedding(tokens)
-        x = self.model.positions(x, token_positions(None, start, end, device=x.device))
-        x = self.model.transformer.decoder(
-            x,
-            self.memory.repeat_interleave(repeats, dim=0),
-            memory_mask=self.memory_mask.repeat_interleave(repeats, dim=0),
-            is_causal=True,
-            cache=cache,
-        )
-        return self.model.tgt_embedding.logits(x)
-
-    def make_cache(self, batch_size: int, capacity: int) -> KVCache:
-        """Make an empty cache of the decoder's sizes, float type and device.
-
-        Args:
-            batch_size: Number of rows.
-            capacity: Number of target positions there is room for.
-
-        Returns:
-            The cache.
-
-        Raises:
-            TypeError: If a size is not an integer.
-            ValueError: If a size is below 1.
-        """
-        return self.model.transformer.decoder.make_cache(batch_size, capacity)

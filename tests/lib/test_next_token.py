@@ -1,4 +1,4 @@
-"""What generation feeds a model: only what is new where there is a cache, all of it where not."""
+"""A draft feeds a model only what is new where there is a cache, and writes behind the prompts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tutorial_lib.cache import KVCache
-from tutorial_lib.next_token import Follower, require_prompt, with_room
+from tutorial_lib.next_token import Draft
 
 
 class Diary:
@@ -37,24 +37,29 @@ class Diary:
 
 
 PROMPT = torch.tensor([[1, 2], [3, 4]])
-LONGER = torch.tensor([[1, 2, 5], [3, 4, 6]])
+
+
+def write(draft, steps):
+    """Write the most probable tokens."""
+    for _ in range(steps):
+        draft.append(draft.score().argmax(dim=-1))
 
 
 def test_with_a_cache_only_new_tokens_are_fed():
     model = Diary()
-    follow = Follower(model, 2, 7, None, use_cache=True)
-    assert model.made == [(2, 7, {})]
-    assert follow(PROMPT).argmax(dim=-1).tolist() == [3, 5]
-    assert follow(LONGER).argmax(dim=-1).tolist() == [6, 7]
-    assert model.fed == [([[1, 2], [3, 4]], {}), ([[5], [6]], {})]
+    draft = Draft(model, PROMPT, max_new_tokens=6)
+    assert model.made == [(2, 7, {})]  # the last token is not read
+    write(draft, 2)
+    assert draft.written.tolist() == [[1, 2, 3, 4], [3, 4, 5, 6]]
+    assert model.fed == [([[1, 2], [3, 4]], {}), ([[3], [5]], {})]
 
 
 def test_without_a_cache_all_tokens_are_fed_and_none_is_made():
     model = Diary()
-    follow = Follower(model, 2, 7, None, use_cache=False)
-    assert follow(PROMPT).argmax(dim=-1).tolist() == [3, 5]
-    assert follow(LONGER).argmax(dim=-1).tolist() == [6, 7]
-    assert model.fed == [(PROMPT.tolist(), {}), (LONGER.tolist(), {})]
+    draft = Draft(model, PROMPT, max_new_tokens=6, use_cache=False)
+    write(draft, 2)
+    assert draft.written.tolist() == [[1, 2, 3, 4], [3, 4, 5, 6]]
+    assert model.fed == [(PROMPT.tolist(), {}), ([[1, 2, 3], [3, 4, 5]], {})]
     assert model.made == []
 
 
@@ -62,39 +67,71 @@ def test_a_model_that_makes_no_cache_is_told_so():
     def model(tokens):
         return torch.eye(10).roll(1, dims=1)[tokens]
 
-    follow = Follower(model, 2, 7, None, use_cache=False)
-    assert follow(PROMPT).argmax(dim=-1).tolist() == [3, 5]
+    draft = Draft(model, PROMPT, max_new_tokens=6, use_cache=False)
+    assert draft.score().argmax(dim=-1).tolist() == [3, 5]
     with pytest.raises(TypeError, match="function has not: pass use_cache=False"):
-        Follower(model, 2, 7, None, use_cache=True)
+        Draft(model, PROMPT, max_new_tokens=6)
 
 
 def test_left_padding_is_told_once_to_a_cache_and_at_every_call_without():
     padding = torch.tensor([0, 1])
     cached, whole = Diary(), Diary()
-    follow = Follower(cached, 2, 7, padding, use_cache=True)
-    follow(PROMPT)
-    assert cached.made == [(2, 7, {"left_padding": padding})]
-    assert [named for _, named in cached.fed] == [{}]
-    follow = Follower(whole, 2, 7, padding, use_cache=False)
-    follow(PROMPT)
-    follow(LONGER)
-    assert [named for _, named in whole.fed] == [{"left_padding": padding}] * 2
+    write(Draft(cached, PROMPT, max_new_tokens=6, left_padding=padding), 2)
+    ((*sizes, named),) = cached.made
+    assert sizes == [2, 7]
+    assert named["left_padding"].equal(padding)
+    assert [named for _, named in cached.fed] == [{}] * 2
+    write(Draft(whole, PROMPT, max_new_tokens=6, left_padding=padding, use_cache=False), 2)
+    assert len(whole.fed) == 2
+    assert all(named["left_padding"].equal(padding) for _, named in whole.fed)
+
+
+def test_copies_of_a_prompt_stand_one_after_the_other_and_so_does_their_padding():
+    model, padding = Diary(), torch.tensor([0, 1])
+    draft = Draft(model, PROMPT, copies=3, max_new_tokens=1, left_padding=padding)
+    assert draft.written.tolist() == [[1, 2]] * 3 + [[3, 4]] * 3
+    assert draft.ended.tolist() == [False] * 6
+    ((rows, _, named),) = model.made
+    assert rows == 6
+    assert named["left_padding"].tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_reordered_rows_take_their_padding_along():
-    padding, rows = torch.tensor([0, 1, 2]), torch.tensor([2, 0, 0])
-    cached = Follower(Diary(), 3, 7, padding, use_cache=True)
+    prompt, padding = torch.arange(9).view(3, 3), torch.tensor([0, 1, 2])
+    settings, rows = {"max_new_tokens": 4, "left_padding": padding}, torch.tensor([2, 0, 0])
+    cached = Draft(Diary(), prompt, **settings)
     cached.reorder(rows)
     assert cached.cache.left_padding.tolist() == [2, 0, 0]
     model = Diary()
-    whole = Follower(model, 3, 7, padding, use_cache=False)
+    whole = Draft(model, prompt, **settings, use_cache=False)
     whole.reorder(rows)
-    whole(torch.zeros(3, 4).long())
+    whole.score()
     assert model.fed[0][1]["left_padding"].tolist() == [2, 0, 0]
     assert padding.tolist() == [0, 1, 2]  # the caller's own stays
-    plain = Follower(Diary(), 3, 7, None, use_cache=False)
+    plain = Draft(model, prompt, max_new_tokens=4, use_cache=False)
     plain.reorder(rows)
-    assert plain.padding == {}
+    plain.score()
+    assert model.fed[1] == (prompt[rows].tolist(), {})
+
+
+def test_reordered_rows_take_what_they_wrote_and_their_end_along():
+    draft = Draft(Diary(), PROMPT, max_new_tokens=3, stop_token=5, pad_token=0, use_cache=False)
+    draft.append(torch.tensor([7, 5]))
+    draft.reorder(torch.tensor([1, 1]))
+    assert draft.written.tolist() == [[3, 4, 5]] * 2
+    draft.append(torch.tensor([8, 9]))
+    assert draft.written.tolist() == [[3, 4, 5, 0]] * 2
+
+
+def test_a_draft_has_room_for_the_new_tokens_and_tells_every_step():
+    told = []
+    draft = Draft(Diary(), PROMPT, max_new_tokens=2, on_step=lambda *step: told.append(step))
+    assert draft.has_room
+    write(draft, 1)
+    assert draft.has_room
+    write(draft, 1)
+    assert not draft.has_room
+    assert told == [(1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +139,9 @@ def test_reordered_rows_take_their_padding_along():
     [(None, None, 0), (5, None, 5), (5, 7, 7), (5, 0, 0), (0, None, 0), (None, 7, 7)],
 )
 def test_the_room_is_filled_with_padding_or_stop_or_zero(stop_token, pad_token, filler):
-    tokens = with_room(PROMPT, 2, stop_token, pad_token)
-    assert tokens.tolist() == [[1, 2, filler, filler], [3, 4, filler, filler]]
-    assert tokens.dtype == torch.int64
+    draft = Draft(Diary(), PROMPT, max_new_tokens=2, stop_token=stop_token, pad_token=pad_token)
+    assert draft.tokens.tolist() == [[1, 2, filler, filler], [3, 4, filler, filler]]
+    assert draft.tokens.dtype == torch.int64
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
@@ -113,6 +150,8 @@ def test_the_room_is_filled_with_padding_or_stop_or_zero(stop_token, pad_token, 
     [
         ({"max_new_tokens": 0}, ValueError, "max_new_tokens must be at least 1, got 0"),
         ({"max_new_tokens": 2.0}, TypeError, "max_new_tokens must be an integer, got float"),
+        ({"stop_token": -1}, ValueError, "stop_token must be at least 0, got -1"),
+        ({"pad_token": 1.0}, TypeError, "pad_token must be an integer, got float"),
         ({"prompt": [[1, 2]]}, TypeError, "prompt must be a tensor of int64, got list"),
         ({"prompt": PROMPT.float()}, TypeError, r"prompt must be .* int64, got torch\.float32"),
         ({"prompt": PROMPT.int()}, TypeError, r"prompt must be .* int64, got torch\.int32"),
@@ -132,16 +171,16 @@ def test_the_room_is_filled_with_padding_or_stop_or_zero(stop_token, pad_token, 
 )
 def test_what_cannot_be_decoded_is_refused(wrong, error, says):
     right = {"model": Diary(), "prompt": PROMPT, "max_new_tokens": 1, "left_padding": None}
-    require_prompt(**right)
-    require_prompt(**(right | {"left_padding": torch.tensor([0, 1])}))
+    Draft(**right)
+    Draft(**(right | {"left_padding": torch.tensor([0, 1])}))
     with pytest.raises(error, match=f"^{says}"):
-        require_prompt(**(right | wrong))
+        Draft(**(right | wrong))
 
 
 def test_a_model_in_training_mode_is_refused_and_one_without_modes_is_not():
     model = Diary()
     model.training = True
     with pytest.raises(ValueError, match=r"model must be in evaluation mode: call eval\(\) first"):
-        require_prompt(model, PROMPT, 1, None)
+        Draft(model, PROMPT, max_new_tokens=1)
     del model.training
-    require_prompt(model, PROMPT, 1, None)
+    Draft(model, PROMPT, max_new_tokens=1)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tutorial_lib.cache import KVCache
-from tutorial_lib.embedding import require_tokens
 from tutorial_lib.experiments.captions.text_decoder import TextDecoder
+from tutorial_lib.next_token import CachedModel
 from tutorial_lib.validation import require_modules
 
 
@@ -90,7 +88,7 @@ class Captioner(nn.Module):
             )
         return memory
 
-    def given(self, images: Float[Tensor, "batch channels height width"]) -> CaptionModel:
+    def given(self, images: Float[Tensor, "batch channels height width"]) -> CachedModel:
         """Look at images once, for any number of words.
 
         Args:
@@ -102,67 +100,4 @@ class Captioner(nn.Module):
         Raises:
             ValueError: If the encoder returns no vectors of places.
         """
-        return CaptionModel(self, self.look(images))
-
-
-@dataclass(frozen=True)
-class CaptionModel:
-    """A model of the captions of given images: what :mod:`tutorial_lib.generation` runs.
-
-    Args:
-        captioner: The captioner that looked at them.
-        memory: What it saw.
-    """
-
-    captioner: Captioner
-    memory: Float[Tensor, "batch places embed_dim"]
-
-    @property
-    def training(self) -> bool:
-        """Whether the captioner is in training mode."""
-        return self.captioner.training
-
-    def __call__(
-        self, tokens: Int[Tensor, "rows length"], *, cache: KVCache | None = None
-    ) -> Float[Tensor, "rows length vocab_size"]:
-        """Score the next word at every position.
-
-        Args:
-            tokens: Words from the start token on; with a cache, those that it has not seen yet.
-                An image may have several rows, one after the other (beams).
-            cache: What earlier calls have seen, from :meth:`make_cache`; the tokens are added.
-
-        Returns:
-            The logits.
-
-        Raises:
-            RuntimeError: If a cache is used while gradients are recorded.
-            TypeError: If ``tokens`` is not a tensor of integers.
-            ValueError: If a token is out of range, the text too long, or the rows are no multiple
-                of the images.
-        """
-        require_tokens(tokens, name="tokens")
-        repeats, rest = divmod(len(tokens), len(self.memory))
-        if rest or not repeats:
-            raise ValueError(
-                f"tokens must have a multiple of {len(self.memory)} rows, one image each, "
-                f"got {len(tokens)}"
-            )
-        memory = self.memory.repeat_interleave(repeats, dim=0)
-        return self.captioner.decoder(tokens, memory, cache=cache)
-
-    def make_cache(self, batch_size: int, capacity: int) -> KVCache:
-        """Make an empty cache of the decoder's sizes, float type and device.
-
-        Args:
-            batch_size: Number of rows.
-            capacity: Number of positions there is room for.
-
-        Returns:
-            The cache.
-
-        Raises:
-            TypeError: If a size is not an integer.
-            ValueError: If a size is below 1.
-        """
-        return cast(TextDecoder, self.captioner.decoder).make_cache(batch_size, capacity)
+        return cast(TextDecoder, self.decoder).given(self.look(images))

@@ -7,11 +7,10 @@ from typing import cast
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tutorial_lib.cache import KVCache
+from tutorial_lib.conditional_model import ConditionalModel
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.embedding import TokenEmbedding, require_tokens
 from tutorial_lib.layers import TransformerDecoderLayer
-from tutorial_lib.left_padding import token_positions
 from tutorial_lib.positions import LearnedPositionalEmbedding
 from tutorial_lib.validation import kind_of
 
@@ -56,47 +55,32 @@ class TextDecoder(nn.Module):
         self,
         tokens: Int[Tensor, "batch length"],
         memory: Float[Tensor, "batch places embed_dim"],
-        *,
-        cache: KVCache | None = None,
     ) -> Float[Tensor, "batch length vocab_size"]:
         """Score the next word at every position.
 
         Args:
-            tokens: Words from the start token on, padded on the right; with a cache, those that it
-                has not seen yet.
+            tokens: Words from the start token on, padded on the right.
             memory: What was seen, one vector for each place.
-            cache: What earlier calls have seen; the tokens are added.
 
         Returns:
             The logits.
 
         Raises:
-            RuntimeError: If a cache is used while gradients are recorded.
             TypeError: If ``tokens`` is not a tensor of integers.
             ValueError: If a token is out of range, the text too long, or ``memory`` does not fit.
         """
-        start = 0 if cache is None else cache.length
-        x = self._embed(tokens, start)
-        return self.embedding.logits(self.layers(x, memory, is_causal=True, cache=cache))
+        require_tokens(tokens, name="tokens")
+        if len(tokens) != len(memory):
+            raise ValueError(f"tokens must have batch {len(memory)} like memory, got {len(tokens)}")
+        return self.given(memory)(tokens)
 
-    def make_cache(self, batch_size: int, capacity: int) -> KVCache:
-        """Make an empty cache of the layers' sizes, float type and device.
+    def given(self, memory: Float[Tensor, "batch places embed_dim"]) -> ConditionalModel:
+        """Take what was seen, for any number of words.
 
         Args:
-            batch_size: Number of texts.
-            capacity: Number of positions there is room for.
+            memory: What was seen, one vector for each place.
 
         Returns:
-            The cache.
-
-        Raises:
-            TypeError: If a size is not an integer.
-            ValueError: If a size is below 1.
+            A model of the text, as :mod:`tutorial_lib.generation` takes it.
         """
-        return self.layers.make_cache(batch_size, capacity)
-
-    def _embed(self, tokens: Tensor, start: int) -> Tensor:
-        require_tokens(tokens, name="tokens")
-        end = start + tokens.shape[1]
-        x = self.embedding(tokens)
-        return self.positions(x, token_positions(None, start, end, device=x.device))
+        return ConditionalModel(self.embedding, self.positions, self.layers, memory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import pytorch_lightning as pl
 import torch
@@ -10,8 +10,10 @@ from jaxtyping import Float, Int
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from tutorial_lib.generation import beam_search, greedy_search
+from tutorial_lib.beam_search import beam_search
+from tutorial_lib.generation import greedy_search
 from tutorial_lib.lightning.optimization import Schedule, scheduled_adam
+from tutorial_lib.next_token import WritingOptions
 from tutorial_lib.teacher_forcing import shifted, token_cross_entropy
 from tutorial_lib.validation import (
     require_above_zero,
@@ -131,7 +133,7 @@ class Seq2SeqTask(pl.LightningModule):
             src: Source tokens.
             max_new_tokens: Most tokens to write, the end token included.
             num_beams: Number of hypotheses that beam search follows; 1 is greedy search.
-            length_penalty: See :func:`tutorial_lib.generation.beam_search`; greedy search needs
+            length_penalty: See :func:`tutorial_lib.beam_search.beam_search`; greedy search needs
                 none.
 
         Returns:
@@ -148,7 +150,7 @@ class Seq2SeqTask(pl.LightningModule):
         try:
             given = self.network.given(src)  # type: ignore[operator]
             prompt = src.new_full((len(src), 1), self.start_token)
-            options: dict[str, Any] = {
+            options: WritingOptions = {
                 "max_new_tokens": max_new_tokens,
                 "stop_token": self.end_token,
                 "pad_token": self.pad_token,
@@ -156,8 +158,10 @@ class Seq2SeqTask(pl.LightningModule):
             }
             if num_beams == 1:
                 return greedy_search(given, prompt, **options)
-            options |= {"num_beams": num_beams, "length_penalty": length_penalty}
-            return beam_search(given, prompt, **options).tokens[:, 0]
+            beams = beam_search(
+                given, prompt, num_beams=num_beams, length_penalty=length_penalty, **options
+            )
+            return beams.tokens[:, 0]
         finally:
             self.network.train(was_training)
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tutorial_lib.attention_maps import attention_maps
+from tutorial_lib.beam_search import beam_search
 from tutorial_lib.decoder import TransformerDecoder
 from tutorial_lib.experiments.captions.image_encoders import (
     ConvEncoder,
@@ -16,7 +17,7 @@ from tutorial_lib.experiments.captions.image_encoders import (
 from tutorial_lib.experiments.captions.network import Captioner
 from tutorial_lib.experiments.captions.text_decoder import TextDecoder
 from tutorial_lib.experiments.images.patches import image_to_patches
-from tutorial_lib.generation import beam_search, greedy_search
+from tutorial_lib.generation import greedy_search
 
 ENCODERS = {"conv": ConvEncoder, "patch": PatchEncoder}
 each_encoder = pytest.mark.parametrize("kind", ENCODERS)

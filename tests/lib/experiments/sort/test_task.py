@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from lightning_runs import Recorder, assert_holds_no_module, fit_and_save, make_trainer
 from torch import Tensor, nn
 
+from tutorial_lib.beam_search import beam_search
 from tutorial_lib.experiments.sort.data import PairDataModule
 from tutorial_lib.experiments.sort.pairs import END, PAD, START
 from tutorial_lib.experiments.sort.task import Seq2SeqTask
-from tutorial_lib.generation import beam_search
 from tutorial_lib.schedules import cosine_with_warmup, inverse_sqrt_with_warmup
 from tutorial_lib.seq2seq import Seq2SeqTransformer
 

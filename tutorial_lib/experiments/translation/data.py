@@ -8,7 +8,6 @@ from typing import cast
 
 from torch.utils.data import DataLoader
 
-from tutorial_lib.experiments.sort.pairs import PAD
 from tutorial_lib.experiments.translation.bpe import BpeTokenizer
 from tutorial_lib.experiments.translation.language_pair import draw_sentences, translate
 from tutorial_lib.experiments.translation.length_batches import LengthBatches, TrimmedRows
@@ -19,6 +18,7 @@ from tutorial_lib.experiments.translation.parallel_text import (
 )
 from tutorial_lib.lightning.loaders import as_they_are, epoch_loader
 from tutorial_lib.lightning.splits import RowsDataModule
+from tutorial_lib.teacher_forcing import PAD
 from tutorial_lib.validation import require_positive
 
 

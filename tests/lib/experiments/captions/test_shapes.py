@@ -19,17 +19,15 @@ from tutorial_lib.experiments.captions.shapes import (
 from tutorial_lib.experiments.captions.words import (
     COLOURS,
     EMPTY,
-    END,
     NUM_KINDS,
-    PAD,
     SHAPES,
-    START,
     WORDS,
     caption_of,
     kind_name,
     to_caption,
     to_tokens,
 )
+from tutorial_lib.teacher_forcing import END, PAD, START
 
 ROWS, COLUMNS = ["top", "middle", "bottom"], ["left", "centre", "right"]
 SIZES = {"held_out": 5, "train_size": 40, "val_size": 9, "test_size": 11, "batch_size": 8}

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tutorial_lib.experiments.tiny_gpt.data import TextDataModule
-from tutorial_lib.experiments.tiny_gpt.windows import IGNORED
+from tutorial_lib.teacher_forcing import NO_LABEL
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_every_token_behind_the_line_break_is_a_label_once(path, level):
         if rows is module.splits[0]:
             continue
         tokens, labels, characters = rows.tensors
-        counted = labels != IGNORED
+        counted = labels != NO_LABEL
         assert labels[counted].equal(stream[1:])
         assert tokens[counted].equal(stream[:-1])
         assert int(characters.sum()) == len(text)

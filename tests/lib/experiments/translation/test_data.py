@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tutorial_lib.experiments.sort.pairs import END, PAD, START
 from tutorial_lib.experiments.translation.bpe import BpeTokenizer
 from tutorial_lib.experiments.translation.data import TranslationDataModule
 from tutorial_lib.experiments.translation.language_pair import translate
+from tutorial_lib.teacher_forcing import END, PAD, START
 
 SIZES: dict[str, Any] = {
     "max_words": 8,

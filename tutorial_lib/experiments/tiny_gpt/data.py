@@ -51,10 +51,9 @@ class TextDataModule(RowsDataModule):
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If ``level`` is not known or a size below 1; from ``setup``, if ``length`` is
-            too long for the text, or ``vocab_size`` below 256.
+        ValueError: If ``level`` is not known or a size below 1; or as ``RowsDataModule``; from
+            ``setup``, if ``length`` is too long for the text, or ``vocab_size`` below 256.
         FileNotFoundError: From ``setup``, if there is no file at ``path``.
-        RuntimeError: If a loader is asked for before ``setup``.
 
     Taught in :doc:`/notebooks/44_tiny_gpt`.
     """

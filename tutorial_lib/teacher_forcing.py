@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tutorial_lib.validation import require_probability
+from tutorial_lib.validation import require_counts, require_probability
+
+PAD, START, END = 0, 1, 2  # the book's special tokens, where a vocabulary has them
+NO_LABEL = -100  # PyTorch's and Hugging Face's label of a token that does not count
 
 
 def shifted(
@@ -50,7 +53,7 @@ def token_cross_entropy(
     Args:
         logits: Scores of the next token.
         labels: The next tokens.
-        pad_token: The label that does not count; PyTorch's -100 when left out.
+        pad_token: The label that does not count; ``NO_LABEL`` = -100 when left out.
         label_smoothing: Share of the target probability that is spread over all tokens.
 
     Returns:
@@ -69,7 +72,7 @@ def token_cross_entropy(
             f"labels must have shape (batch, length) to fit logits "
             f"(batch, length, vocab_size) = {tuple(logits.shape)}, got {tuple(labels.shape)}"
         )
-    ignored = -100 if pad_token is None else pad_token
+    ignored = NO_LABEL if pad_token is None else pad_token
     total = F.cross_entropy(
         logits.flatten(0, 1),
         labels.flatten(),
@@ -78,3 +81,63 @@ def token_cross_entropy(
         reduction="sum",
     )
     return total / (labels != ignored).sum().clamp(min=1)
+
+
+def token_accuracy(
+    logits: Float[Tensor, "batch length vocab_size"],
+    labels: Int[Tensor, "batch length"],
+    *,
+    pad_token: int,
+) -> Float[Tensor, ""]:
+    """Give the share of tokens that are right after the right beginning.
+
+    Args:
+        logits: Scores of the next token.
+        labels: The next tokens.
+        pad_token: The label that does not count.
+
+    Returns:
+        The share of labels that have the highest score.
+
+    Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`.
+    """
+    return (logits.argmax(dim=-1) == labels)[labels != pad_token].float().mean()
+
+
+def written_right(
+    written: Int[Tensor, "batch _"], targets: Int[Tensor, "batch length"], *, pad_token: int
+) -> Bool[Tensor, " batch"]:
+    """Say which sequences were written without one mistake.
+
+    Args:
+        written: What was written; not longer than the targets.
+        targets: What should be there, padded on the right.
+        pad_token: The padding token.
+
+    Returns:
+        True where all tokens are the same, the padding among them.
+
+    Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`.
+    """
+    missing = targets.shape[1] - written.shape[1]
+    return (F.pad(written, (0, missing), value=pad_token) == targets).all(dim=1)
+
+
+def require_special_tokens(*, pad_token: int, start_token: int, end_token: int) -> None:
+    """Raise unless padding, start and end are three different tokens.
+
+    Args:
+        pad_token: The padding token.
+        start_token: What every target starts with.
+        end_token: What every target ends with.
+
+    Raises:
+        TypeError: If one is not an integer.
+        ValueError: If one is negative, or two are the same.
+    """
+    require_counts(pad_token=pad_token, start_token=start_token, end_token=end_token)
+    if len({pad_token, start_token, end_token}) < 3:
+        raise ValueError(
+            f"pad_token, start_token and end_token must differ, "
+            f"got {pad_token}, {start_token} and {end_token}"
+        )

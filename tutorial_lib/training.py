@@ -1,8 +1,9 @@
-"""A training loop in plain PyTorch, for the chapters that look at training itself."""
+"""A training loop in plain PyTorch, and a look at a network that leaves no trace in training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Int, Shaped
@@ -35,7 +36,7 @@ def fit(
             through once, in order.
         optimizer: Holds the parameters that are trained.
         scheduler: Its ``step()`` follows every optimizer step; the rates stay when left out.
-        pad_token: The label that does not count; PyTorch's -100 when left out.
+        pad_token: The label that does not count; ``NO_LABEL`` = -100 when left out.
 
     Returns:
         The loss of each batch, measured before its step.
@@ -59,3 +60,20 @@ def fit(
     if not losses:
         raise ValueError("batches must hold at least one batch, got none")
     return torch.stack(losses)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, without gradients; then each part back into its own.
+
+    Args:
+        module: The module; some of its parts may be in evaluation mode already, and stay there.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in modes:
+            part.training = training

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import TOLERANCE, assert_all_close, draw
 
-from tutorial_lib.teacher_forcing import shifted, token_cross_entropy
+from tutorial_lib.teacher_forcing import (
+    require_special_tokens,
+    shifted,
+    token_accuracy,
+    token_cross_entropy,
+    written_right,
+)
 
 PAD = 2
 
@@ -146,3 +152,35 @@ def test_a_wrong_smoothing_is_refused(smoothing, error, says):
 def test_a_label_that_torch_passes_over_does_not_count():
     logits, labels = torch.zeros(1, 2, 4), torch.tensor([[1, -100]])
     torch.testing.assert_close(token_cross_entropy(logits, labels), torch.tensor(4.0).log())
+
+
+def test_accuracy_counts_the_labels_that_are_no_padding():
+    labels = torch.tensor([[1, 2, 0], [2, 0, 0]])
+    logits = F.one_hot(torch.tensor([[1, 1, 1], [2, 2, 0]]), 3).float()
+    assert float(token_accuracy(logits, labels, pad_token=0)) == pytest.approx(2 / 3)
+    assert float(token_accuracy(logits, labels, pad_token=1)) == pytest.approx(2 / 5)
+
+
+def test_one_wrong_or_missing_token_is_a_mistake():
+    targets = torch.tensor([[1, 5, 2, 0], [1, 5, 6, 2], [1, 5, 2, 0]])
+    written = torch.tensor([[1, 5, 2], [1, 5, 6], [1, 6, 2]])
+    assert written_right(written, targets, pad_token=0).tolist() == [True, False, False]
+    assert written_right(targets, targets, pad_token=0).all()
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+@pytest.mark.parametrize(
+    ("tokens", "error", "says"),
+    [
+        ((-1, 1, 2), ValueError, "pad_token must be at least 0, got -1"),
+        ((0, 1.0, 2), TypeError, "start_token must be an integer, got float"),
+        ((0, 1, "2"), TypeError, "end_token must be an integer, got str"),
+        ((0, 1, 1), ValueError, "pad_token, start_token and end_token must differ, got 0, 1 and 1"),
+        ((0, 0, 1), ValueError, "pad_token, start_token and end_token must differ"),
+    ],
+)
+def test_special_tokens_are_three_different_ones(tokens, error, says):
+    require_special_tokens(pad_token=0, start_token=1, end_token=2)
+    pad, start, end = tokens
+    with pytest.raises(error, match=f"^{says}"):
+        require_special_tokens(pad_token=pad, start_token=start, end_token=end)

@@ -4,7 +4,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from tutorial_lib.teacher_forcing import token_cross_entropy
-from tutorial_lib.training import fit
+from tutorial_lib.training import evaluating, fit
 
 
 class Weighted(nn.Module):
@@ -129,3 +129,19 @@ def test_labels_that_do_not_fit_the_logits_are_refused(network, batches, shape):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     with pytest.raises(ValueError, match=r"^labels must have shape \(batch, length\) to fit"):
         fit(network, [(inputs, labels.reshape(shape))], optimizer)
+
+
+def test_a_look_leaves_every_part_in_its_own_mode(network):
+    parts = nn.Sequential(network, nn.Dropout().eval(), nn.Sequential(nn.Dropout()))
+    modes = [part.training for part in parts.modules()]
+
+    def look():
+        with evaluating(parts):
+            assert not any(part.training for part in parts.modules())
+            assert not network(torch.ones(3, dtype=torch.float64)).requires_grad
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        look()
+    assert [part.training for part in parts.modules()] == modes == [True, True, False, True, True]
+    assert torch.is_grad_enabled()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
-from tutorial_lib.experiments.tiny_gpt.windows import IGNORED
+from tutorial_lib.teacher_forcing import NO_LABEL
 
 check = Checker(44)
 
@@ -78,7 +78,7 @@ def every_label_counts_once_and_has_a_context(windows: Callable) -> None:
         require_shape(labels, (count, length), "labels")
         assert given.equal(stream), "the stream was changed: a window shares its memory with it"
         at = {int(token): place for place, token in enumerate(stream)}
-        counted = [at[int(label)] for label in labels[labels != IGNORED].tolist()]
+        counted = [at[int(label)] for label in labels[labels != NO_LABEL].tolist()]
         twice = [place for place, times in Counter(counted).items() if times > 1]
         assert not twice, f"label {twice[0]} counts more than once, at stride {stride}"
         assert sorted(counted) == list(range(1, len(stream))), (
@@ -89,7 +89,7 @@ def every_label_counts_once_and_has_a_context(windows: Callable) -> None:
             assert read.equal(stream[first : first + length]), (
                 f"window {row} must read tokens {first} to {first + length - 1}"
             )
-            real = said != IGNORED
+            real = said != NO_LABEL
             assert said[real].equal(stream[first + 1 : first + length + 1][real]), (
                 f"in window {row} a label is not the token that comes next"
             )

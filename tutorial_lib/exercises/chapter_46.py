@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from tutorial_lib.exercises.checker import Checker, is_close, require_shape
-from tutorial_lib.experiments.ordering.ranking import NO_LABEL, kendall_tau
+from tutorial_lib.experiments.ordering.ranking import kendall_tau
+from tutorial_lib.teacher_forcing import NO_LABEL
 
 check = Checker(46)
 

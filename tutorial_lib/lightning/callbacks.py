@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tutorial_lib.training import evaluating
 from tutorial_lib.validation import kind_of, require_positive
 
 Maps = Sequence[Float[Tensor, "batch heads query key"]]
@@ -160,14 +161,8 @@ class AttentionHistory(pl.Callback):
         # Batches whose gradients are accumulated share a step, and a resumed run repeats one.
         if self.steps and step == self.steps[-1]:
             return
-        modes = [(part, part.training) for part in module.modules()]
-        module.eval()
-        try:
-            with torch.no_grad():
-                maps = [_require_map(seen).cpu().clone() for seen in self.look(module)]
-        finally:
-            for part, training in modes:
-                part.training = training
+        with evaluating(module):
+            maps = [_require_map(seen).cpu().clone() for seen in self.look(module)]
         if not maps:
             raise ValueError("look must return at least one map, got none")
         self.steps.append(step)

@@ -144,76 +144,6 @@ class EpochLoader(DataLoader):
         self.sampler.start = self._given * self.batch_size
 
 
-def epoch_loader(
-    rows: Sized, order: EpochOrder, *, batch_size: int, collate_fn: Callable[[Any], Any]
-) -> EpochLoader:
-    """Make the loader that all the book's tasks are trained with.
-
-    Args:
-        rows: What to load.
-        order: In which order.
-        batch_size: Rows in a batch; the last batch of an epoch is dropped when it is short, so
-            that every training step sees the same number.
-        collate_fn: Makes a batch of what ``rows`` gives for its numbers.
-
-    Returns:
-        The loader; Lightning treats it like any other.
-
-    Raises:
-        TypeError: If ``batch_size`` is not an integer.
-        ValueError: If ``batch_size`` is below 1, or there is not one full batch.
-
-    Taught in :doc:`/notebooks/35_command_line_and_devices`.
-    """
-    require_positive(batch_size=batch_size)
-    if batch_size > len(order):
-        raise ValueError(
-            f"batch_size must be at most {len(order)}, the number of rows, got {batch_size}"
-        )
-    return EpochLoader(
-        rows,  # type: ignore[arg-type]  # whatever can be indexed
-        batch_size=batch_size,
-        sampler=order,
-        drop_last=True,
-        collate_fn=collate_fn,
-        # A generator of its own, or the loader would draw from the one that training draws from.
-        generator=torch.Generator(),
-    )
-
-
-def batch_loader(
-    rows: TensorRows, *, batch_size: int, shuffle: bool = False, seed: int = 0
-) -> DataLoader:
-    """Make a DataLoader whose batches are taken all rows at once.
-
-    Args:
-        rows: What to load.
-        batch_size: Rows in a batch; the last batch of an epoch that shuffles is dropped when it
-            is short, so that every training step sees the same number.
-        shuffle: Whether to draw the rows in random order, an :class:`EpochOrder`; the loader is
-            then an :class:`EpochLoader`.
-        seed: Seed of that order.
-
-    Returns:
-        The loader; Lightning treats it like any other.
-
-    Raises:
-        TypeError: If ``rows`` is not a TensorRows, or ``batch_size`` not an integer.
-        ValueError: If ``batch_size`` is below 1, or a loader that shuffles has not one full batch.
-
-    Used in :doc:`/notebooks/41_reverse_a_sequence`.
-    """
-    if not isinstance(rows, TensorRows):
-        raise TypeError(f"rows must be TensorRows, got {type(rows).__name__}")
-    if shuffle:
-        order = EpochOrder(rows, seed=seed)
-        return epoch_loader(rows, order, batch_size=batch_size, collate_fn=as_they_are)
-    require_positive(batch_size=batch_size)
-    return DataLoader(
-        rows, batch_size=batch_size, collate_fn=as_they_are, generator=torch.Generator()
-    )
-
-
 def as_they_are(batch: Any) -> Any:
     """Collate rows that were fetched all at once: they are stacked already.
 
@@ -224,3 +154,47 @@ def as_they_are(batch: Any) -> Any:
         The same.
     """
     return batch
+
+
+def batch_loader(
+    rows: Sized,
+    *,
+    batch_size: int,
+    order: EpochOrder | None = None,
+    collate_fn: Callable[[Any], Any] = as_they_are,
+) -> DataLoader:
+    """Make the loader of all the book's tasks, whose batches are taken all rows at once.
+
+    Args:
+        rows: What to load, :class:`TensorRows` or others with ``__getitems__``.
+        batch_size: Rows in a batch.
+        order: The order to train in; the loader is then an :class:`EpochLoader`, and leaves a
+            short last batch out, so that every step sees the same number. Row after row when
+            left out.
+        collate_fn: Makes a batch of what ``rows`` gives for its numbers.
+
+    Returns:
+        The loader; Lightning treats it like any other.
+
+    Raises:
+        TypeError: If ``rows`` has no ``__getitems__``, or ``batch_size`` is not an integer.
+        ValueError: If ``batch_size`` is below 1, or an order has not one full batch.
+
+    Used in :doc:`/notebooks/41_reverse_a_sequence`.
+    """
+    if not hasattr(rows, "__getitems__"):
+        raise TypeError(f"rows must have __getitems__, like TensorRows, got {type(rows).__name__}")
+    require_positive(batch_size=batch_size)
+    if order is not None and batch_size > len(order):
+        raise ValueError(
+            f"batch_size must be at most {len(order)}, the number of rows, got {batch_size}"
+        )
+    return (DataLoader if order is None else EpochLoader)(
+        rows,  # type: ignore[arg-type]  # whatever can be indexed
+        batch_size=batch_size,
+        sampler=order,
+        drop_last=order is not None,
+        collate_fn=collate_fn,
+        # A generator of its own, or the loader would draw from the one that training draws from.
+        generator=torch.Generator(),
+    )

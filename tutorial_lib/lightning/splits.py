@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
+from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tutorial_lib.lightning.loaders import TensorRows, batch_loader
+from tutorial_lib.lightning.loaders import EpochOrder, TensorRows, as_they_are, batch_loader
 from tutorial_lib.validation import require_positive
 
 
@@ -19,6 +21,7 @@ class RowsDataModule(pl.LightningDataModule):
     Args:
         batch_size: Rows in a batch.
         seed: Seed of the data and of the training order.
+        sizes: Numbers of training, validation and test rows, by name, where they can be chosen.
 
     Raises:
         TypeError: If a size is not an integer.
@@ -29,20 +32,45 @@ class RowsDataModule(pl.LightningDataModule):
     Used in :doc:`/notebooks/41_reverse_a_sequence`.
     """
 
-    splits: Sequence[TensorRows]
+    splits: Sequence[Any]
+    collate: Callable[[Any], Any] = staticmethod(as_they_are)  # makes a batch of what rows give
 
-    def __init__(self, *, batch_size: int, seed: int = 0) -> None:
+    def __init__(self, *, batch_size: int, seed: int = 0, **sizes: int) -> None:
         super().__init__()
-        require_positive(batch_size=batch_size)
+        require_positive(**sizes, batch_size=batch_size)
         self.batch_size, self.seed = batch_size, seed
+        self.sizes = tuple(sizes.values())
 
-    def make_splits(self) -> Sequence[TensorRows]:
+    def make_splits(self) -> Sequence[Sized]:
         """Make the training, validation and test rows; the same ones in every process.
 
         Returns:
             The three splits.
         """
         raise NotImplementedError
+
+    def make_order(self, rows: Any) -> EpochOrder:
+        """Give the order to train in.
+
+        Args:
+            rows: The training rows.
+
+        Returns:
+            All of them, shuffled anew every epoch.
+        """
+        return EpochOrder(rows, seed=self.seed)
+
+    def cut(self, *tensors: Tensor) -> list[TensorRows]:
+        """Cut tensors into three splits of the sizes that were asked for.
+
+        Args:
+            tensors: As many rows of each as the sizes add up to.
+
+        Returns:
+            The splits, row after row.
+        """
+        parts = (tensor.split(self.sizes) for tensor in tensors)
+        return [TensorRows(*part) for part in zip(*parts, strict=True)]
 
     def setup(self, stage: str) -> None:
         """Make the splits, unless they are there.
@@ -54,20 +82,24 @@ class RowsDataModule(pl.LightningDataModule):
             self.splits = self.make_splits()
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffle the training rows anew every epoch."""
-        return self._loader(0, shuffle=True)
+        """Go through the training rows in their order, anew every epoch."""
+        rows = self._rows(0)
+        return batch_loader(
+            rows,
+            batch_size=self.batch_size,
+            order=self.make_order(rows),
+            collate_fn=self.collate,
+        )
 
     def val_dataloader(self) -> DataLoader:
-        """Go through the validation rows in order."""
-        return self._loader(1)
+        """Go through the validation rows, one after the other."""
+        return batch_loader(self._rows(1), batch_size=self.batch_size, collate_fn=self.collate)
 
     def test_dataloader(self) -> DataLoader:
-        """Go through the test rows in order."""
-        return self._loader(2)
+        """Go through the test rows, one after the other."""
+        return batch_loader(self._rows(2), batch_size=self.batch_size, collate_fn=self.collate)
 
-    def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
+    def _rows(self, split: int) -> Any:
         if not hasattr(self, "splits"):
             raise RuntimeError("there is no data yet: call setup(stage) first")
-        return batch_loader(
-            self.splits[split], batch_size=self.batch_size, shuffle=shuffle, seed=self.seed
-        )
+        return self.splits[split]

@@ -16,6 +16,10 @@ def make_rows(size=10):
     return TensorRows(torch.arange(size), torch.arange(3 * size).reshape(size, 3))
 
 
+def shuffled(rows, *, batch_size, seed=0):
+    return batch_loader(rows, batch_size=batch_size, order=EpochOrder(rows, seed=seed))
+
+
 @given(indices=st.lists(st.integers(0, 9), min_size=1, max_size=12))
 def test_a_batch_is_its_rows_one_by_one(indices):
     rows = make_rows()
@@ -42,7 +46,7 @@ def test_the_loader_gives_what_an_ordinary_loader_gives():
 def test_the_loader_is_an_ordinary_one():
     loader = batch_loader(make_rows(), batch_size=4)
     assert type(loader) is DataLoader
-    assert isinstance(batch_loader(make_rows(), batch_size=4, shuffle=True), DataLoader)
+    assert isinstance(shuffled(make_rows(), batch_size=4), DataLoader)
     assert loader.batch_size == 4
     assert loader.dataset[3][0] == 3
 
@@ -51,9 +55,9 @@ def test_the_last_batch_is_short_in_order_and_dropped_when_shuffled():
     in_order = batch_loader(make_rows(), batch_size=4)
     assert len(in_order) == 3
     assert [len(batch[0]) for batch in in_order] == [4, 4, 2]
-    shuffled = batch_loader(make_rows(), batch_size=4, shuffle=True)
-    assert len(shuffled) == 2
-    assert [len(batch[0]) for batch in shuffled] == [4, 4]
+    in_random_order = shuffled(make_rows(), batch_size=4)
+    assert len(in_random_order) == 2
+    assert [len(batch[0]) for batch in in_random_order] == [4, 4]
 
 
 def epoch(loader):
@@ -62,7 +66,7 @@ def epoch(loader):
 
 def test_the_order_is_that_of_the_seed_and_new_every_epoch():
     def two_epochs(seed):
-        loader = batch_loader(make_rows(40), batch_size=8, shuffle=True, seed=seed)
+        loader = shuffled(make_rows(40), batch_size=8, seed=seed)
         return epoch(loader), epoch(loader)
 
     torch.manual_seed(1)
@@ -101,7 +105,7 @@ def test_processes_share_an_epoch_without_overlap(processes, size):
 @given(batches=st.integers(0, 5))
 def test_a_loader_goes_on_where_another_stood(batches):
     def make():
-        return batch_loader(make_rows(20), batch_size=4, shuffle=True, seed=2)
+        return shuffled(make_rows(20), batch_size=4, seed=2)
 
     whole, interrupted, resumed = make(), make(), make()
     iterator = iter(interrupted)
@@ -127,29 +131,29 @@ class CountedRows(TensorRows):
 
 def test_what_is_done_is_not_loaded_again():
     rows = CountedRows(torch.arange(20))
-    loader = batch_loader(rows, batch_size=4, shuffle=True)
+    loader = shuffled(rows, batch_size=4)
     loader.load_state_dict({"batches": 3})
     assert len(list(loader)) == 2
     assert rows.loaded == 8
 
 
 def test_an_epoch_that_is_left_early_leaves_no_trace_in_the_next():
-    loader = batch_loader(make_rows(20), batch_size=4, shuffle=True)
+    loader = shuffled(make_rows(20), batch_size=4)
     next(iter(loader))
     assert len(list(loader)) == 5
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_the_loader_leaves_the_global_generator_alone(shuffle):
+@pytest.mark.parametrize("load", [batch_loader, shuffled])
+def test_the_loader_leaves_the_global_generator_alone(load):
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    epoch(batch_loader(make_rows(), batch_size=5, shuffle=shuffle))
+    epoch(load(make_rows(), batch_size=5))
     assert torch.rand(1).equal(expected)
 
 
 def test_without_shuffling_the_rows_come_in_order():
-    assert epoch(batch_loader(make_rows(), batch_size=3, seed=5)) == list(range(10))
+    assert epoch(batch_loader(make_rows(), batch_size=3)) == list(range(10))
 
 
 @pytest.mark.parametrize(
@@ -166,22 +170,22 @@ def test_tensors_that_do_not_fit_together_are_refused(tensors, says):
         TensorRows(*tensors)
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_a_batch_of_nothing_is_refused(shuffle):
+@pytest.mark.parametrize("load", [batch_loader, shuffled])
+def test_a_batch_of_nothing_is_refused(load):
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        batch_loader(make_rows(), batch_size=0, shuffle=shuffle)
+        load(make_rows(), batch_size=0)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_what_holds_no_rows_is_refused():
     with pytest.raises(TypeError, match="tensors must be tensors, got int"):
         TensorRows(3)
-    with pytest.raises(TypeError, match="rows must be TensorRows, got list"):
+    with pytest.raises(TypeError, match="rows must have __getitems__, like TensorRows, got list"):
         batch_loader([1, 2], batch_size=1)
 
 
 def test_an_epoch_without_one_full_batch_is_refused():
     assert epoch(batch_loader(make_rows(), batch_size=11)) == list(range(10))
-    assert sorted(epoch(batch_loader(make_rows(), batch_size=10, shuffle=True))) == list(range(10))
+    assert sorted(epoch(shuffled(make_rows(), batch_size=10))) == list(range(10))
     with pytest.raises(ValueError, match="batch_size must be at most 10, the number of rows, got"):
-        batch_loader(make_rows(), batch_size=11, shuffle=True)
+        shuffled(make_rows(), batch_size=11)

@@ -10,7 +10,6 @@ from tutorial_lib.experiments.captions.shapes import (
 from tutorial_lib.experiments.captions.words import WORDS
 from tutorial_lib.lightning.loaders import TensorRows
 from tutorial_lib.lightning.splits import RowsDataModule
-from tutorial_lib.validation import require_positive
 
 
 class ShapesDataModule(RowsDataModule):
@@ -32,10 +31,9 @@ class ShapesDataModule(RowsDataModule):
         vocab_size: Number of different tokens, with padding, start and end.
 
     Raises:
-        TypeError: If a size is not an integer.
-        ValueError: If a size is below 1, or ``held_out`` leaves no pair to train on; from
-            ``train_dataloader``, if ``batch_size`` exceeds ``train_size``.
-        RuntimeError: If a loader is asked for before ``setup``.
+        TypeError: If ``held_out`` is not an integer; or as ``RowsDataModule``.
+        ValueError: If ``held_out`` is below 1 or leaves no pair to train on; or as
+            ``RowsDataModule``.
 
     Taught in :doc:`/notebooks/34_injected_nested_modules`.
     """
@@ -52,10 +50,14 @@ class ShapesDataModule(RowsDataModule):
         batch_size: int = 64,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
-        require_positive(train_size=train_size, val_size=val_size, test_size=test_size)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            train_size=train_size,
+            val_size=val_size,
+            test_size=test_size,
+        )
         self.save_hyperparameters()
-        self.sizes = (train_size, val_size, test_size)
         self.combinations = split_combinations(held_out=held_out, seed=seed)
         self.vocab_size = len(WORDS)
 

@@ -15,11 +15,11 @@ from tutorial_lib.experiments.captions.words import (
     EMPTY,
     NUM_KINDS,
     NUM_PLACES,
-    PAD,
     SHAPES,
     caption_of,
     to_tokens,
 )
+from tutorial_lib.teacher_forcing import PAD
 from tutorial_lib.validation import kind_of, require_positive
 
 RGB = {

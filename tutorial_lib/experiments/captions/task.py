@@ -4,39 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tutorial_lib.experiments.captions.network import Captioner
 from tutorial_lib.generation import greedy_search
-from tutorial_lib.lightning.optimization import scheduled_adam
-from tutorial_lib.teacher_forcing import shifted, token_cross_entropy
-from tutorial_lib.validation import require_above_zero, require_counts
+from tutorial_lib.lightning.task import Means, Task
+from tutorial_lib.teacher_forcing import (
+    require_special_tokens,
+    shifted,
+    token_accuracy,
+    token_cross_entropy,
+    written_right,
+)
+from tutorial_lib.training import evaluating
+from tutorial_lib.validation import require_above_zero
 
 Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, "batch length"]]
 
 
-class CaptioningTask(pl.LightningModule):
-    r"""Write the captions of images: teacher forcing, Adam, a rate for each part.
+class CaptioningTask(Task):
+    r"""Caption images: a :class:`~tutorial_lib.lightning.task.Task` with a rate for each part.
 
     .. math:: \mathcal L = -\frac{1}{|R|} \sum_{(b,i) \in R} \log p(t_{b,i+1} \mid
         \text{image}_b, t_{b,0}, \dots, t_{b,i}), \qquad
         \eta_\text{encoder} = \alpha\, \eta_\text{decoder}
 
     R leaves the padding out. One Adam has a parameter group for each part; both rates follow the
-    cosine schedule with warm-up. Logged are ``train_loss`` every step, ``val_loss`` and
-    ``val_accuracy`` (share of tokens that are right after the right beginning), and
-    ``test_exact_match``: the share of captions that greedy search writes without one mistake.
+    cosine schedule with warm-up. The means of validation are ``loss`` and ``accuracy``, the share
+    of tokens that are right after the right beginning. That of the test is ``exact_match``: the
+    share of captions that greedy search writes without one mistake.
 
     Args:
         encoder: Maps images to a memory ``(batch, places, embed_dim)``.
         decoder: Maps tokens and a memory to logits; see
-            :class:`tutorial_lib.experiments.captions.network.Captioner`. The weights of both
-            parts are in the checkpoint, their construction is not: reload with
+            :class:`tutorial_lib.experiments.captions.network.Captioner`. Reload with
             ``load_from_checkpoint(path, encoder=..., decoder=...)``.
         pad_token: The padding token; its labels do not count.
         start_token: What every caption starts with.
@@ -47,17 +50,19 @@ class CaptioningTask(pl.LightningModule):
         freeze_encoder: Whether the encoder starts frozen; see :meth:`set_encoder_frozen`.
 
     Attributes:
-        captioner: The two parts together.
+        network: The two parts together, a captioner.
         encoder_frozen: Whether the encoder is frozen now.
 
     Raises:
-        TypeError: If a part is not a module, a token or ``warmup_steps`` not an integer, or
-            another setting not a number.
-        ValueError: If the parts do not fit together, a rate or factor is not above 0, a token or
-            ``warmup_steps`` negative, or two of the three tokens the same.
+        TypeError: If a token is not an integer, or ``encoder_factor`` not a number; or as ``Task``
+            does.
+        ValueError: If the parts do not fit together, ``encoder_factor`` is not above 0, a token
+            negative, or two of the three tokens the same; or as ``Task`` does.
 
     Taught in :doc:`/notebooks/34_injected_nested_modules`.
     """
+
+    network: Captioner
 
     def __init__(
         self,
@@ -72,25 +77,14 @@ class CaptioningTask(pl.LightningModule):
         warmup_steps: int = 30,
         freeze_encoder: bool = False,
     ) -> None:
-        super().__init__()
-        require_counts(
-            pad_token=pad_token,
-            start_token=start_token,
-            end_token=end_token,
-            warmup_steps=warmup_steps,
+        super().__init__(
+            Captioner(encoder, decoder), learning_rate=learning_rate, warmup_steps=warmup_steps
         )
-        if len({pad_token, start_token, end_token}) < 3:
-            raise ValueError(
-                f"pad_token, start_token and end_token must differ, "
-                f"got {pad_token}, {start_token} and {end_token}"
-            )
-        require_above_zero(learning_rate=learning_rate, encoder_factor=encoder_factor)
-        # The parts are no numbers: stored as hyperparameters they would be pickled whole.
+        require_special_tokens(pad_token=pad_token, start_token=start_token, end_token=end_token)
+        require_above_zero(encoder_factor=encoder_factor)
         self.save_hyperparameters(ignore=["encoder", "decoder"])
-        self.captioner = Captioner(encoder, decoder)
         self.pad_token, self.start_token, self.end_token = pad_token, start_token, end_token
-        self.learning_rate, self.encoder_factor = learning_rate, encoder_factor
-        self.warmup_steps = warmup_steps
+        self.encoder_factor = encoder_factor
         self.set_encoder_frozen(freeze_encoder)
 
     def set_encoder_frozen(self, frozen: bool) -> None:
@@ -104,7 +98,7 @@ class CaptioningTask(pl.LightningModule):
             frozen: Whether it is to be frozen.
         """
         self.encoder_frozen = frozen
-        self.captioner.encoder.requires_grad_(not frozen)
+        self.network.encoder.requires_grad_(not frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> CaptioningTask:
@@ -118,26 +112,9 @@ class CaptioningTask(pl.LightningModule):
         """
         super().train(mode)
         if self.encoder_frozen:
-            self.captioner.encoder.eval()
+            self.network.encoder.eval()
         return self
 
-    def forward(
-        self,
-        images: Float[Tensor, "batch channels height width"],
-        tokens: Int[Tensor, "batch length"],
-    ) -> Float[Tensor, "batch length vocab_size"]:
-        """Score the next word at every position.
-
-        Args:
-            images: The images.
-            tokens: Words from the start token on.
-
-        Returns:
-            The logits.
-        """
-        return self.captioner(images, tokens)
-
-    @torch.no_grad()
     def generate(
         self, images: Float[Tensor, "batch channels height width"], *, max_new_tokens: int
     ) -> Int[Tensor, "batch length"]:
@@ -156,40 +133,38 @@ class CaptioningTask(pl.LightningModule):
             TypeError: If ``max_new_tokens`` is not an integer.
             ValueError: If it is below 1.
         """
-        was_training = self.training
-        self.eval()
-        try:
+        prompt = torch.full((len(images), 1), self.start_token, device=images.device)
+        with evaluating(self.network):
             return greedy_search(
-                self.captioner.given(images),
-                torch.full((len(images), 1), self.start_token, device=images.device),
+                self.network.given(images),
+                prompt,
                 max_new_tokens=max_new_tokens,
                 stop_token=self.end_token,
                 pad_token=self.pad_token,
             )
-        finally:
-            self.train(was_training)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a training batch."""
-        loss, _ = self._loss_and_accuracy(batch)
-        self.log("train_loss", loss)
-        return loss
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Average the cross-entropy over the labels that are no padding."""
+        images, captions = batch
+        tokens, labels = shifted(captions)
+        return token_cross_entropy(self(images, tokens), labels, pad_token=self.pad_token)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log loss and accuracy of a validation batch."""
-        loss, accuracy = self._loss_and_accuracy(batch)
-        # Weighted by the tokens that count: batches hold more or less padding.
-        count = int((shifted(batch[1])[1] != self.pad_token).sum())
-        metrics = {"val_loss": loss, "val_accuracy": accuracy}
-        self.log_dict(metrics, batch_size=count, sync_dist=True)  # over all processes
+    def means(self, batch: Batch) -> Means:
+        """Measure loss and accuracy, means over the labels that are no padding."""
+        images, captions = batch
+        tokens, labels = shifted(captions)
+        logits, count = self(images, tokens), int((labels != self.pad_token).sum())
+        return {
+            "loss": (token_cross_entropy(logits, labels, pad_token=self.pad_token), count),
+            "accuracy": (token_accuracy(logits, labels, pad_token=self.pad_token), count),
+        }
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the share of a test batch's captions that are written without one mistake."""
         images, captions = batch
         written = self.generate(images, max_new_tokens=captions.shape[1] - 1)
-        written = F.pad(written, (0, captions.shape[1] - written.shape[1]), value=self.pad_token)
-        exact = (written == captions).all(dim=1).float().mean()
-        self.log("test_exact_match", exact, batch_size=len(images), sync_dist=True)
+        right = written_right(written, captions, pad_token=self.pad_token)
+        self.log_means("test", {"exact_match": (right.float().mean(), len(images))})
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Give the parameters of each part with their peak rate, as optimizers take them.
@@ -197,26 +172,9 @@ class CaptioningTask(pl.LightningModule):
         Returns:
             The group of the encoder, frozen or not, and that of the decoder.
         """
-        encoder, decoder = self.captioner.encoder, self.captioner.decoder
+        encoder, decoder = self.network.encoder, self.network.decoder
         rate = self.encoder_factor * self.learning_rate
         return [
             {"name": "encoder", "params": [*encoder.parameters()], "lr": rate},
             {"name": "decoder", "params": [*decoder.parameters()], "lr": self.learning_rate},
         ]
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One Adam with a group for each part, and rates that change every step."""
-        return scheduled_adam(
-            self,
-            self.parameter_groups(),
-            learning_rate=self.learning_rate,
-            warmup_steps=self.warmup_steps,
-        )
-
-    def _loss_and_accuracy(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        images, captions = batch
-        tokens, labels = shifted(captions)
-        logits = self(images, tokens)
-        loss = token_cross_entropy(logits, labels, pad_token=self.pad_token)
-        counts = labels != self.pad_token
-        return loss, (logits.argmax(dim=-1) == labels)[counts].float().mean()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-PAD, START, END = 0, 1, 2
+from tutorial_lib.teacher_forcing import END, START
+
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
 COLOURS, SHAPES = ("red", "blue", "yellow", "white"), ("square", "ring", "triangle", "cross")
 WORDS = ("_", "<", ">", "and", *ROWS, *COLUMNS, *COLOURS, *SHAPES)

@@ -54,10 +54,8 @@ class DigitDataModule(RowsDataModule):
         seed: Seed of the split and of the training order.
 
     Raises:
-        TypeError: If a size is not an integer.
-        ValueError: If ``batch_size`` is below 1 or ``max_shift`` negative; from
-            ``train_dataloader``, if ``batch_size`` exceeds the number of training images.
-        RuntimeError: If a loader is asked for before ``setup``.
+        TypeError: If ``max_shift`` is not an integer; or as ``RowsDataModule``.
+        ValueError: If ``max_shift`` is negative; or as ``RowsDataModule``.
 
     Taught in :doc:`/notebooks/45_vision_transformer`.
     """

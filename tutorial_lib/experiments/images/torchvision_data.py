@@ -75,13 +75,13 @@ class TorchvisionDataModule(RowsDataModule):
         classes: The names of the classes, from ``setup`` on.
 
     Raises:
-        TypeError: If a size is not an integer, or ``val_share`` not a number.
-        ValueError: If ``source`` is not known, a size is below 1, or ``val_share`` outside
-            [0, 1); from ``setup``, if there are too few images for three parts; from
-            ``train_dataloader``, if ``batch_size`` exceeds the number of training images.
+        TypeError: If ``image_size`` is not an integer, or ``val_share`` not a number; or as
+            ``RowsDataModule``.
+        ValueError: If ``source`` is not known, ``image_size`` below 1, or ``val_share`` outside
+            [0, 1); or as ``RowsDataModule``; from ``setup``, if there are too few images for
+            three parts.
         ModuleNotFoundError: From ``setup``, if torchvision is not installed.
-        RuntimeError: If a loader is asked for before ``setup``; from ``setup``, if CIFAR is not
-            there and may not be fetched.
+        RuntimeError: From ``setup``, if CIFAR is not there and may not be fetched.
 
     Source: Krizhevsky (2009). Taught in :doc:`/notebooks/45_vision_transformer`.
     """

@@ -46,15 +46,13 @@ class OddOneOutDataModule(RowsDataModule):
         images: The images of each split and their classes, from ``setup`` on.
 
     Raises:
-        TypeError: If a size is not an integer, or ``max_shift`` not a number.
-        ValueError: If ``source`` is not known, a size is below 1, or ``max_shift`` or ``seed``
-            negative; from ``setup``, if ``set_size`` is below 3, ``odd_place`` outside the set, or
-            a class has too few images; from ``train_dataloader``, if ``batch_size`` exceeds
-            ``train_size``.
+        TypeError: If ``max_shift`` is not a number; or as ``RowsDataModule``.
+        ValueError: If ``source`` is not known, or ``max_shift`` or ``seed`` negative; or as
+            ``RowsDataModule``; from ``setup``, if ``set_size`` is below 3, ``odd_place`` outside
+            the set, or a class has too few images.
         ModuleNotFoundError: From ``setup``, if CIFAR-100 is asked for and torchvision is not
             installed.
-        RuntimeError: If a loader is asked for before ``setup``; from ``setup``, if CIFAR-100 is
-            not there and may not be fetched.
+        RuntimeError: From ``setup``, if CIFAR-100 is not there and may not be fetched.
 
     Source: Zaheer et al. (2017) and Lee et al. (2019) for the task, in the form of Lippe (2024);
     digits: Alpaydin and Kaynak (1998); CIFAR-100: Krizhevsky (2009).
@@ -78,19 +76,22 @@ class OddOneOutDataModule(RowsDataModule):
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            train_size=train_size,
+            val_size=val_size,
+            test_size=test_size,
+        )
         if source not in IMAGE_SOURCES:
             raise ValueError(f"source must be one of {list(IMAGE_SOURCES)}, got {source!r}")
-        require_positive(
-            set_size=set_size, train_size=train_size, val_size=val_size, test_size=test_size
-        )
+        require_positive(set_size=set_size)
         require_at_least_zero(max_shift=max_shift)
         require_counts(seed=seed)
         self.save_hyperparameters()
         self.source: ImageSource = source
         self.root, self.download = root, download
         self.set_size, self.odd_place = set_size, odd_place
-        self.sizes = (train_size, val_size, test_size)
         self.max_shift = max_shift
 
     def prepare_data(self) -> None:

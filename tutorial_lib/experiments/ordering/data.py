@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import datasets
-import pytorch_lightning as pl
 import torch
 from datasets import Dataset
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from tutorial_lib.experiments.ordering.encoding import (
@@ -20,11 +18,18 @@ from tutorial_lib.experiments.ordering.encoding import (
     train_tokenizer,
 )
 from tutorial_lib.experiments.ordering.stories import LENGTHS, generate_stories
-from tutorial_lib.lightning.loaders import EpochOrder, epoch_loader
+from tutorial_lib.lightning.splits import RowsDataModule
 from tutorial_lib.validation import require_positive
 
 
-class OrderingDataModule(pl.LightningDataModule):
+def _without_spare_padding(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack rows, and cut the padding that all of them have."""
+    batch = default_collate(rows)
+    longest = int(batch["attention_mask"].sum(dim=1).max())
+    return {name: column[:, :longest] for name, column in batch.items()}
+
+
+class OrderingDataModule(RowsDataModule):
     """Training, validation and test stories whose sentences are to be put in order.
 
     No story is in two splits. Nothing is written to a cache: the data sets live in memory.
@@ -47,15 +52,14 @@ class OrderingDataModule(pl.LightningDataModule):
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If a size is below 1; from ``setup``, if ``max_len`` is too short for a story;
-            from ``train_dataloader``, if ``batch_size`` exceeds ``train_size``.
-        RuntimeError: If a loader is asked for before ``setup``.
+        ValueError: If a size is below 1; or as ``RowsDataModule``; from ``setup``, if ``max_len``
+            is too short for a story.
 
     Taught in :doc:`/notebooks/46_sentence_ordering`.
     """
 
     tokenizer: PreTrainedTokenizerBase
-    splits: list[Dataset]
+    collate = staticmethod(_without_spare_padding)
 
     def __init__(
         self,
@@ -68,44 +72,29 @@ class OrderingDataModule(pl.LightningDataModule):
         max_len: int = 64,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        sizes = {"train_size": train_size, "val_size": val_size, "test_size": test_size}
-        require_positive(**sizes, batch_size=batch_size, max_len=max_len)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            train_size=train_size,
+            val_size=val_size,
+            test_size=test_size,
+        )
+        require_positive(max_len=max_len)
         self.save_hyperparameters()
-        self.pretrained, self.seed = pretrained, seed
-        self.sizes = (train_size, val_size, test_size)
-        self.batch_size, self.max_len = batch_size, max_len
+        self.pretrained, self.max_len = pretrained, max_len
 
     def prepare_data(self) -> None:
         """Download the pretrained tokenizer, where one is named; on one process, so no state."""
         if self.pretrained is not None:
             AutoTokenizer.from_pretrained(self.pretrained)
 
-    def setup(self, stage: str) -> None:
-        """Write, shuffle and encode the stories; every process makes the same ones.
-
-        Args:
-            stage: "fit", "validate", "test" or "predict".
-        """
-        if hasattr(self, "splits"):
-            return
+    def make_splits(self) -> list[Dataset]:
+        """Write, shuffle and encode the stories; every process makes the same ones."""
         drawn = generate_stories(sum(self.sizes), seed=self.seed)
         ends = torch.tensor(self.sizes).cumsum(0).tolist()
         self.stories = [drawn[end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
         self._set_tokenizer()
-        self.splits = [self._encoded(stories) for stories in self.stories]
-
-    def train_dataloader(self) -> DataLoader:
-        """Shuffle the training stories anew every epoch."""
-        return self._loader(0, shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        """Go through the validation stories in order."""
-        return self._loader(1)
-
-    def test_dataloader(self) -> DataLoader:
-        """Go through the test stories in order."""
-        return self._loader(2)
+        return [self._encoded(stories) for stories in self.stories]
 
     def _set_tokenizer(self) -> None:
         if self.pretrained is None:
@@ -132,23 +121,6 @@ class OrderingDataModule(pl.LightningDataModule):
             )
         encoded.set_format("torch")
         return encoded
-
-    def _loader(self, split: int, *, shuffle: bool = False) -> DataLoader:
-        if not hasattr(self, "splits"):
-            raise RuntimeError("there is no data yet: call setup(stage) first")
-        rows = self.splits[split]
-        batches: dict[str, Any] = {"batch_size": self.batch_size}
-        batches["collate_fn"] = _without_spare_padding
-        if shuffle:
-            return epoch_loader(rows, EpochOrder(rows, seed=self.seed), **batches)
-        return DataLoader(rows, generator=torch.Generator(), **batches)  # type: ignore[arg-type]
-
-
-def _without_spare_padding(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Stack rows, and cut the padding that all of them have."""
-    batch = default_collate(rows)
-    longest = int(batch["attention_mask"].sum(dim=1).max())
-    return {name: column[:, :longest] for name, column in batch.items()}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from tutorial_lib.experiments.ordering.ranking import NO_LABEL
+from tutorial_lib.teacher_forcing import NO_LABEL
 
 
 def train_tokenizer(stories: Sequence[Sequence[str]]) -> PreTrainedTokenizerFast:

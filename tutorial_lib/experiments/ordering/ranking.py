@@ -6,23 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from tutorial_lib.teacher_forcing import NO_LABEL
 from tutorial_lib.validation import require_floats
-
-NO_LABEL = -100  # PyTorch's and Hugging Face's mark of a token without a label
-
-
-def has_label(labels: Float[Tensor, "batch length"]) -> Bool[Tensor, "batch length"]:
-    """Say which tokens have a label.
-
-    Args:
-        labels: A number for each marked token, ``NO_LABEL`` = -100 for all others.
-
-    Returns:
-        True at the marked tokens.
-
-    Taught in :doc:`/notebooks/46_sentence_ordering`.
-    """
-    return labels != NO_LABEL
 
 
 def rank_loss(
@@ -47,7 +32,7 @@ def rank_loss(
     Taught in :doc:`/notebooks/46_sentence_ordering`.
     """
     _require_alike(scores, labels)
-    marked = has_label(labels)
+    marked = labels != NO_LABEL
     if not marked.any():
         raise ValueError("labels must mark at least one token, got -100 everywhere")
     return (scores - labels)[marked].square().mean()
@@ -109,7 +94,7 @@ def exact_match(
 def _signs(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Compare every two marked tokens of a row; 0 where one is not marked."""
     _require_alike(scores, labels)
-    marked = has_label(labels)
+    marked = labels != NO_LABEL
     both = marked[:, :, None] & marked[:, None, :]
     return tuple(  # type: ignore[return-value]
         torch.sign(values[:, :, None] - values[:, None, :]).where(both, 0.0)

@@ -52,10 +52,8 @@ class ReverseDataModule(RowsDataModule):
         seed: Seed of the data and of the training order.
 
     Raises:
-        TypeError: If a size is not an integer.
-        ValueError: If a size is below 1; from ``train_dataloader``, if ``batch_size`` exceeds
-            ``train_size``.
-        RuntimeError: If a loader is asked for before ``setup``.
+        TypeError: If ``num_categories`` or ``length`` is not an integer; or as ``RowsDataModule``.
+        ValueError: If one of them is below 1; or as ``RowsDataModule``.
 
     Taught in :doc:`/notebooks/41_reverse_a_sequence`.
     """
@@ -71,27 +69,23 @@ class ReverseDataModule(RowsDataModule):
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
-        require_positive(
-            num_categories=num_categories,
-            length=length,
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
             train_size=train_size,
             val_size=val_size,
             test_size=test_size,
         )
+        require_positive(num_categories=num_categories, length=length)
         self.save_hyperparameters()
         self.num_categories, self.length = num_categories, length
-        self.sizes = (train_size, val_size, test_size)
 
     def make_splits(self) -> list[TensorRows]:
         """Draw the sequences; every process draws the same ones."""
-        tokens, reverses = reverse_sequences(
+        drawn = reverse_sequences(
             sum(self.sizes),
             num_categories=self.num_categories,
             length=self.length,
             seed=self.seed,
         )
-        return [
-            TensorRows(*rows)
-            for rows in zip(tokens.split(self.sizes), reverses.split(self.sizes), strict=True)
-        ]
+        return self.cut(*drawn)

@@ -27,11 +27,9 @@ class PairDataModule(RowsDataModule):
         vocab_size: Number of different tokens, with padding, start and end.
 
     Raises:
-        TypeError: If a size is not an integer.
-        ValueError: If a size is below 1; from ``setup``, if ``task`` is not known or
-            ``min_length`` exceeds ``max_length``; from ``train_dataloader``, if ``batch_size``
-            exceeds ``train_size``.
-        RuntimeError: If a loader is asked for before ``setup``.
+        TypeError: If ``num_symbols`` is not an integer; or as ``RowsDataModule``.
+        ValueError: If ``num_symbols`` is below 1; or as ``RowsDataModule``; from ``setup``, as
+            :func:`tutorial_lib.experiments.sort.pairs.sequence_pairs`.
 
     Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`.
     """
@@ -49,22 +47,22 @@ class PairDataModule(RowsDataModule):
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
-        require_positive(
-            num_symbols=num_symbols,
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
             train_size=train_size,
             val_size=val_size,
             test_size=test_size,
         )
+        require_positive(num_symbols=num_symbols)
         self.save_hyperparameters()
         self.task: PairTask = task
         self.num_symbols, self.min_length, self.max_length = num_symbols, min_length, max_length
-        self.sizes = (train_size, val_size, test_size)
         self.vocab_size = FIRST_SYMBOL + num_symbols
 
     def make_splits(self) -> list[TensorRows]:
         """Draw the pairs; every process draws the same ones."""
-        sources, targets = sequence_pairs(
+        drawn = sequence_pairs(
             sum(self.sizes),
             task=self.task,
             num_symbols=self.num_symbols,
@@ -72,7 +70,4 @@ class PairDataModule(RowsDataModule):
             max_length=self.max_length,
             seed=self.seed,
         )
-        return [
-            TensorRows(*rows)
-            for rows in zip(sources.split(self.sizes), targets.split(self.sizes), strict=True)
-        ]
+        return self.cut(*drawn)

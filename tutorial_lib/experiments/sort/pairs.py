@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tutorial_lib.teacher_forcing import END, PAD, START
 from tutorial_lib.validation import require_positive
 
-PAD, START, END = 0, 1, 2  # never drawn as symbols
-FIRST_SYMBOL = 3
+FIRST_SYMBOL = 3  # the special tokens are never drawn
 
 PairTask = Literal["copy", "reverse", "sort"]
 # Each maps a list of symbols to the list that is to be written.

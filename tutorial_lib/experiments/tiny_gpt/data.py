@@ -15,13 +15,14 @@ from tutorial_lib.experiments.tiny_gpt.encodings import (
     TextEncoding,
 )
 from tutorial_lib.experiments.tiny_gpt.text import TextSplits, read_splits
-from tutorial_lib.experiments.tiny_gpt.windows import IGNORED, every_window, windows_in_order
+from tutorial_lib.experiments.tiny_gpt.windows import every_window, windows_in_order
 from tutorial_lib.lightning.loaders import TensorRows
 from tutorial_lib.lightning.splits import RowsDataModule
+from tutorial_lib.teacher_forcing import NO_LABEL
 from tutorial_lib.validation import require_positive
 
 Level = Literal["character", "bpe"]
-START = "\n"  # what every part of the text is read behind
+LINE_BREAK = "\n"  # what every part of the text is read behind
 
 
 class TextDataModule(RowsDataModule):
@@ -50,10 +51,9 @@ class TextDataModule(RowsDataModule):
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If ``level`` is not known or a size below 1; from ``setup``, if ``length`` is
-            too long for the text, or ``vocab_size`` below 256.
+        ValueError: If ``level`` is not known or a size below 1; or as ``RowsDataModule``; from
+            ``setup``, if ``length`` is too long for the text, or ``vocab_size`` below 256.
         FileNotFoundError: From ``setup``, if there is no file at ``path``.
-        RuntimeError: If a loader is asked for before ``setup``.
 
     Taught in :doc:`/notebooks/44_tiny_gpt`.
     """
@@ -87,8 +87,8 @@ class TextDataModule(RowsDataModule):
             if self.level == "character"
             else ByteLevelBpe(self.texts.train, vocab_size=self.vocab_size)
         )
-        start = self.encoding.encode(START)
-        self.streams = [torch.cat([start, self.encoding.encode(text)]) for text in self.texts]
+        line_break = self.encoding.encode(LINE_BREAK)
+        self.streams = [torch.cat([line_break, self.encoding.encode(text)]) for text in self.texts]
         train, *others = self.streams
         windows = every_window(train, self.length + 1)
         characters = every_window(self.encoding.characters[train], self.length + 1)
@@ -99,6 +99,6 @@ class TextDataModule(RowsDataModule):
         labels = stream[1:]
         return TensorRows(
             windows_in_order(stream[:-1], self.length),
-            windows_in_order(labels, self.length, filler=IGNORED),
+            windows_in_order(labels, self.length, filler=NO_LABEL),
             windows_in_order(self.encoding.characters[labels], self.length),
         )

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from tutorial_lib.validation import require_positive
 
-IGNORED = -100  # the label that PyTorch's cross-entropy leaves out
-
 
 def every_window(stream: Int[Tensor, " stream"], length: int) -> Int[Tensor, "windows length"]:
     r"""Lay a window at every place of a stream.

@@ -1,1 +1,1 @@
-"""Chapter 43: translate. Built on ``sort``: its pairs and its task."""
+"""Chapter 43: translate; the task is that of ``sort``."""

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from tutorial_lib.experiments.sort.pairs import END, PAD, START
+from tutorial_lib.teacher_forcing import END, PAD, START
 from tutorial_lib.validation import require_positive
 
 UNKNOWN = 3

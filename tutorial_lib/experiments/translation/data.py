@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import cast
 
-from torch.utils.data import DataLoader
-
-from tutorial_lib.experiments.sort.pairs import PAD
 from tutorial_lib.experiments.translation.bpe import BpeTokenizer
 from tutorial_lib.experiments.translation.language_pair import draw_sentences, translate
 from tutorial_lib.experiments.translation.length_batches import LengthBatches, TrimmedRows
@@ -17,8 +13,8 @@ from tutorial_lib.experiments.translation.parallel_text import (
     read_tab_separated,
     read_two_files,
 )
-from tutorial_lib.lightning.loaders import as_they_are, epoch_loader
 from tutorial_lib.lightning.splits import RowsDataModule
+from tutorial_lib.teacher_forcing import PAD
 from tutorial_lib.validation import require_positive
 
 
@@ -52,9 +48,8 @@ class TranslationDataModule(RowsDataModule):
     Raises:
         TypeError: If a size is not an integer.
         ValueError: If a size is below 1, ``target_file`` comes without ``source_file``, or the
-            word counts do not rise; from ``setup``, if there are too few pairs; from
-            ``train_dataloader``, if ``batch_size`` exceeds ``train_size``.
-        RuntimeError: If a loader is asked for before ``setup``.
+            word counts do not rise; or as ``RowsDataModule``; from ``setup``, if there are too few
+            pairs.
 
     Taught in :doc:`/notebooks/43_translation`.
     """
@@ -78,15 +73,14 @@ class TranslationDataModule(RowsDataModule):
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
-        require_positive(
-            min_words=min_words,
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
             train_size=train_size,
             val_size=val_size,
             test_size=test_size,
-            longer_size=longer_size,
-            vocab_size=vocab_size,
         )
+        require_positive(min_words=min_words, longer_size=longer_size, vocab_size=vocab_size)
         if not min_words <= max_words < longest_words:
             raise ValueError(
                 f"min_words, max_words and longest_words must rise, "
@@ -97,7 +91,6 @@ class TranslationDataModule(RowsDataModule):
         self.save_hyperparameters()
         self.files = source_file, target_file
         self.words = min_words, max_words, longest_words
-        self.sizes = train_size, val_size, test_size
         self.longer_size, self.vocab_size = longer_size, vocab_size
 
     def make_splits(self) -> list[TrimmedRows]:
@@ -128,13 +121,9 @@ class TranslationDataModule(RowsDataModule):
             self.tokenizer.sources(sources), self.tokenizer.targets(targets), pad_token=PAD
         )
 
-    def train_dataloader(self) -> DataLoader:
-        """Draw batches of pairs that are about equally long, anew every epoch."""
-        if not hasattr(self, "splits"):
-            raise RuntimeError("there is no data yet: call setup(stage) first")
-        rows, size = cast(TrimmedRows, self.splits[0]), self.batch_size
-        order = LengthBatches(rows, batch_size=size, seed=self.seed)
-        return epoch_loader(rows, order, batch_size=size, collate_fn=as_they_are)
+    def make_order(self, rows: TrimmedRows) -> LengthBatches:
+        """Put pairs of about one length into a batch, anew every epoch."""
+        return LengthBatches(rows, batch_size=self.batch_size, seed=self.seed)
 
     def _drawn(self) -> tuple[Pairs, Pairs]:
         shortest, most, longest = self.words

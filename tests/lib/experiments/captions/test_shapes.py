@@ -19,17 +19,15 @@ from tutorial_lib.experiments.captions.shapes import (
 from tutorial_lib.experiments.captions.words import (
     COLOURS,
     EMPTY,
-    END,
     NUM_KINDS,
-    PAD,
     SHAPES,
-    START,
     WORDS,
     caption_of,
     kind_name,
     to_caption,
     to_tokens,
 )
+from tutorial_lib.teacher_forcing import END, PAD, START
 
 ROWS, COLUMNS = ["top", "middle", "bottom"], ["left", "centre", "right"]
 SIZES = {"held_out": 5, "train_size": 40, "val_size": 9, "test_size": 11, "batch_size": 8}
@@ -143,17 +141,6 @@ def test_no_combination_and_no_caption_is_in_two_splits():
     assert module.vocab_size == 18
 
 
-def test_the_settings_are_saved_and_default_to_the_books():
-    assert dict(ShapesDataModule().hparams) == {
-        "held_out": 14,
-        "train_size": 8_000,
-        "val_size": 500,
-        "test_size": 1_000,
-        "batch_size": 64,
-        "seed": 0,
-    }
-
-
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("call", "error", "says"),
@@ -169,8 +156,6 @@ def test_the_settings_are_saved_and_default_to_the_books():
         (lambda: paint(torch.full((1, 9), 16)), ValueError, r"layouts must lie in -1\.\.15"),
         (lambda: caption_of([EMPTY] * 9), ValueError, "layout must hold something"),
         (lambda: to_tokens("top green ring"), ValueError, "words of the grammar, got 'green'"),
-        (lambda: ShapesDataModule(val_size=0), ValueError, "val_size must be at least 1, got 0"),
-        (lambda: ShapesDataModule(batch_size=1.5), TypeError, "batch_size must be an integer"),
     ],
 )
 def test_wrong_input_is_refused(call, error, says):

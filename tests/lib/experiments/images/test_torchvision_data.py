@@ -194,21 +194,8 @@ def test_a_share_that_leaves_a_part_empty_is_refused(share, photos):
         ({"image_size": 0}, ValueError, "image_size must be at least 1, got 0"),
         ({"val_share": 1.0}, ValueError, r"val_share must be at least 0 and below 1, got 1\.0"),
         ({"val_share": "some"}, TypeError, "val_share must be a number, got str"),
-        ({"batch_size": 2.0}, TypeError, "batch_size must be an integer, got float"),
     ],
 )
 def test_wrong_settings_are_refused(wrong, error, says):
     with pytest.raises(error, match=f"^{says}"):
         TorchvisionDataModule(**wrong)
-
-
-def test_the_settings_are_saved():
-    assert dict(TorchvisionDataModule().hparams) == {
-        "source": "CIFAR10",
-        "root": "data",
-        "image_size": 32,
-        "val_share": 0.1,
-        "download": False,
-        "batch_size": 128,
-        "seed": 0,
-    }

@@ -158,41 +158,12 @@ def test_without_torchvision_the_error_says_what_to_install(monkeypatch):
     make()  # the digits need no torchvision
 
 
-def test_the_settings_are_saved_and_default_to_the_books():
-    assert dict(OddOneOutDataModule().hparams) == {
-        "source": "digits",
-        "root": "data",
-        "download": False,
-        "set_size": 10,
-        "train_size": 9600,
-        "val_size": 1000,
-        "test_size": 5000,
-        "max_shift": 0.5,
-        "odd_place": None,
-        "batch_size": 32,
-        "seed": 0,
-    }
-
-
-@pytest.mark.usefixtures("unchecked_shapes")
-@pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize(
-    ("size", "error", "says"),
-    [
-        (0, ValueError, "must be at least 1, got 0"),
-        (4.0, TypeError, "must be an integer, got float"),
-    ],
-)
-def test_wrong_sizes_are_refused(name, size, error, says):
-    with pytest.raises(error, match=f"^{name} {says}"):
-        OddOneOutDataModule(**(SIZES | {name: size}))
-
-
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
         ({"source": "MNIST"}, ValueError, r"source must be one of \['digits', 'CIFAR100'\], got"),
+        ({"set_size": 0}, ValueError, "set_size must be at least 1, got 0"),
         ({"max_shift": -1.0}, ValueError, "max_shift must be at least 0"),
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
     ],

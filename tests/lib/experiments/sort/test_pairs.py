@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutorial_lib.experiments.sort.pairs import END, FIRST_SYMBOL, PAD, START, TASKS, sequence_pairs
+from tutorial_lib.experiments.sort.pairs import FIRST_SYMBOL, TASKS, sequence_pairs
+from tutorial_lib.teacher_forcing import END, PAD, START
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The task trains by teacher forcing, is judged by what it writes, and comes back from its file."""
+"""The task trains by teacher forcing, and is judged by what it writes."""
 
 from __future__ import annotations
 
@@ -7,51 +7,28 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning_runs import Recorder, assert_holds_no_module, fit_and_save, make_trainer
+from lightning_runs import Recorder, fit_and_save, make_trainer
+from small_tasks import SMALL
 from torch import Tensor, nn
 
 from tutorial_lib.beam_search import beam_search
 from tutorial_lib.experiments.sort.data import PairDataModule
-from tutorial_lib.experiments.sort.pairs import END, PAD, START
-from tutorial_lib.experiments.sort.task import Seq2SeqTask
-from tutorial_lib.schedules import cosine_with_warmup, inverse_sqrt_with_warmup
-from tutorial_lib.seq2seq import Seq2SeqTransformer
+from tutorial_lib.teacher_forcing import END, PAD, START
 
-TOKENS = {"pad_token": PAD, "start_token": START, "end_token": END}
 SYMBOLS = 3
-
-
-def make_network(seed=0):
-    torch.manual_seed(seed)
-    return Seq2SeqTransformer(
-        src_vocab_size=3 + SYMBOLS,
-        pad_token=PAD,
-        embed_dim=16,
-        num_heads=2,
-        num_layers=1,
-        max_len=8,
-        norm_first=True,
-    )
-
-
-def make_task(network=None, **settings):
-    settings = TOKENS | {"learning_rate": 1e-2, "warmup_steps": 3} | settings
-    return Seq2SeqTask(make_network() if network is None else network, **settings)
+make_task = SMALL["sort"].task
 
 
 def make_data(**settings):
-    sizes = {"train_size": 256, "val_size": 20, "test_size": 21, "batch_size": 16}
-    sizes |= {"num_symbols": SYMBOLS, "min_length": 3, "max_length": 3, "task": "copy"}
-    return PairDataModule(**(sizes | settings))
+    return PairDataModule(**(dict(SMALL["sort"].make_data().hparams) | settings))
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Train once: the task, its data, its record and its checkpoint."""
-    folder = tmp_path_factory.mktemp("trained")
+    """Train once: the task, its data and its record."""
     task, data = make_task(), make_data()
-    record, path = fit_and_save(folder, task, data, max_epochs=2)
-    return task, data, record, path
+    record, _ = fit_and_save(tmp_path_factory.mktemp("trained"), task, data, max_epochs=2)
+    return task, data, record
 
 
 class CopyMachine(nn.Module):
@@ -95,7 +72,7 @@ class Copies:
 
 
 def test_training_lowers_the_loss(trained):
-    _, _, record, _ = trained
+    *_, record = trained
     assert len(record.losses) == 2 * 16
     assert record.losses[-1] < 0.75 * record.losses[0]
 
@@ -106,38 +83,12 @@ def test_two_steps_on_one_batch_lower_its_loss():
     batch = next(iter(data.train_dataloader()))
     optimizer, losses = torch.optim.Adam(task.parameters(), lr=1e-3), []
     for _ in range(3):
-        loss, _ = task._loss_and_accuracy(batch)
+        loss = task.loss(batch)
         losses.append(float(loss.detach()))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert losses[2] < losses[1] < losses[0]
-
-
-def test_the_rate_follows_the_schedule_to_the_last_step_of_the_trainer(trained):
-    _, _, record, _ = trained
-    settings = {"warmup_steps": 3, "total_steps": 32}
-    expected = [1e-2 * cosine_with_warmup(step, **settings) for step in range(32)]
-    assert record.rates == pytest.approx(expected, abs=1e-12)
-    assert max(record.rates) == record.rates[3] == 1e-2
-
-
-def test_the_rate_of_the_papers_schedule_falls_with_the_root_of_the_step(tmp_path):
-    record = Recorder()
-    task = make_task(CopyMachine(), schedule="inverse_sqrt")
-    make_trainer(tmp_path, record, max_epochs=1).fit(task, make_data())
-    expected = [1e-2 * inverse_sqrt_with_warmup(step, warmup_steps=3) for step in range(16)]
-    assert record.rates == pytest.approx(expected, abs=1e-12)
-    assert record.rates[15] == pytest.approx(1e-2 * (4 / 16) ** 0.5)
-
-
-def test_the_optimizer_is_adam_over_all_parameters(trained):
-    task = trained[0]
-    (optimizer,) = [task.optimizers(use_pl_optimizer=False)]
-    assert type(optimizer) is torch.optim.Adam
-    (group,) = optimizer.param_groups
-    assert {id(p) for p in group["params"]} == {id(p) for p in task.parameters()}
-    assert group["initial_lr"] == 1e-2
 
 
 def test_loss_and_accuracy_are_those_of_the_labels_that_are_no_padding():
@@ -149,16 +100,17 @@ def test_loss_and_accuracy_are_those_of_the_labels_that_are_no_padding():
     real = [(0, 0, 3), (0, 1, 4), (0, 2, 5), (0, 3, END), (1, 0, 5), (1, 1, END)]
     expected = -sum(log_p[place] for place in real) / 6
     right = sum(int(logits[row, i].argmax()) == token for row, i, token in real) / 6
-    loss, accuracy = task._loss_and_accuracy((src, tgt))
-    torch.testing.assert_close(loss, expected)
-    assert float(accuracy) == pytest.approx(right)
+    means = task.means((src, tgt))
+    torch.testing.assert_close(task.loss((src, tgt)), expected)
+    torch.testing.assert_close(means["loss"], (expected, 6))
+    assert means["accuracy"] == (pytest.approx(right), 6)
 
 
 def test_label_smoothing_counts_in_training_alone(tmp_path):
     seen = {}
     for smoothing in (0.0, 0.5):
         record = Recorder()
-        task = make_task(CopyMachine(), label_smoothing=smoothing, warmup_steps=0)
+        task = make_task(network=CopyMachine(), label_smoothing=smoothing, warmup_steps=0)
         trainer = make_trainer(tmp_path, record, max_epochs=1)
         trainer.fit(task, make_data(train_size=16))
         seen[smoothing] = record.losses[0], float(trainer.callback_metrics["val_loss"])
@@ -168,15 +120,6 @@ def test_label_smoothing_counts_in_training_alone(tmp_path):
 
 
 # ---- what is logged -----------------------------------------------------------------------------
-
-
-def test_what_is_logged_has_the_names_that_are_told(tmp_path):
-    task, data = make_task(CopyMachine(), use_cache=False), make_data()
-    trainer = make_trainer(tmp_path, max_epochs=1)
-    trainer.fit(task, data)
-    assert set(trainer.callback_metrics) == {"train_loss", "val_loss", "val_accuracy"}
-    (metrics,) = make_trainer(tmp_path).test(task, data, verbose=False)
-    assert set(metrics) == {"test_exact_match"}
 
 
 def test_validation_logs_the_numbers_of_all_sequences(trained, tmp_path):
@@ -195,7 +138,7 @@ def test_validation_logs_the_numbers_of_all_sequences(trained, tmp_path):
 def test_every_token_counts_the_same_in_batches_of_short_and_long_targets(tmp_path):
     # What the machine forgets is the end of the long sequences.
     data = make_data(min_length=1, val_size=20, batch_size=3)
-    task = make_task(CopyMachine(memory=1), use_cache=False)
+    task = make_task(network=CopyMachine(memory=1), use_cache=False)
     (metrics,) = make_trainer(tmp_path).validate(task, data, verbose=False)
     src, tgt = data.splits[1].tensors
     labels = tgt[:, 1:]
@@ -207,7 +150,7 @@ def test_every_token_counts_the_same_in_batches_of_short_and_long_targets(tmp_pa
 @pytest.mark.parametrize("memory", [99, 2, 0])
 def test_exact_match_is_the_share_of_the_targets_without_a_mistake(memory, tmp_path):
     data = make_data(min_length=1)
-    task = make_task(CopyMachine(memory), use_cache=False)
+    task = make_task(network=CopyMachine(memory), use_cache=False)
     (metrics,) = make_trainer(tmp_path).test(task, data, verbose=False)
     lengths = (data.splits[2].tensors[0] != PAD).sum(dim=1)
     share = float((lengths <= memory).float().mean())
@@ -219,7 +162,7 @@ def test_exact_match_is_the_share_of_the_targets_without_a_mistake(memory, tmp_p
 def test_exact_match_reads_no_target(tmp_path):
     # The right answers of another task: copies are no reversals, but for palindromes.
     data = make_data(min_length=1, task="reverse")
-    task = make_task(CopyMachine(), use_cache=False)
+    task = make_task(network=CopyMachine(), use_cache=False)
     (metrics,) = make_trainer(tmp_path).test(task, data, verbose=False)
     src, tgt = data.splits[2].tensors
     palindromes = sum(
@@ -234,7 +177,7 @@ def test_exact_match_reads_no_target(tmp_path):
 
 
 def test_targets_are_written_from_start_to_end_and_padded():
-    task = make_task(CopyMachine(), use_cache=False)
+    task = make_task(network=CopyMachine(), use_cache=False)
     src = torch.tensor([[3, 4, 5], [5, PAD, PAD]])
     written = task.generate(src, max_new_tokens=9)
     assert written.tolist() == [[START, 3, 4, 5, END], [START, 5, END, PAD, PAD]]
@@ -245,7 +188,7 @@ def test_targets_are_written_from_start_to_end_and_padded():
 def test_the_cache_writes_the_same_targets(trained):
     task, data, *_ = trained
     src = data.splits[2].tensors[0]
-    plain = make_task(task.network, use_cache=False)
+    plain = make_task(network=task.network, use_cache=False)
     assert task.generate(src, max_new_tokens=5).equal(plain.generate(src, max_new_tokens=5))
 
 
@@ -275,45 +218,6 @@ def test_generating_puts_the_network_back_into_the_mode_it_was_in(mode):
     assert all(module.training == mode for module in task.network.modules())
 
 
-# ---- the checkpoint -----------------------------------------------------------------------------
-
-
-def test_the_task_comes_back_from_its_checkpoint(trained):
-    task, data, _, path = trained
-    again = Seq2SeqTask.load_from_checkpoint(path, network=make_network(1), weights_only=True)
-    src, tgt = data.splits[2].tensors
-    with torch.no_grad():
-        assert again.eval()(src, tgt).equal(task.eval()(src, tgt))
-        assert not make_task().eval()(src, tgt).equal(task(src, tgt))
-    assert again.generate(src, max_new_tokens=4).equal(task.generate(src, max_new_tokens=4))
-    assert dict(again.hparams) == TOKENS | {
-        "learning_rate": 1e-2,
-        "warmup_steps": 3,
-        "label_smoothing": 0.0,
-        "use_cache": True,
-        "schedule": "cosine",
-    }
-
-
-def test_the_checkpoint_holds_no_pickled_module(trained):
-    *_, path = trained
-    assert_holds_no_module(path)
-
-
-def test_training_can_be_resumed_from_the_checkpoint(trained, tmp_path):
-    *_, path = trained
-    record = Recorder()
-    make_trainer(tmp_path, record, max_epochs=3).fit(make_task(), make_data(), ckpt_path=path)
-    assert len(record.losses) == 16
-
-
-def test_the_same_seed_trains_the_same_network(trained, tmp_path):
-    task = make_task()
-    make_trainer(tmp_path, max_epochs=2).fit(task, make_data())
-    expected = trained[0].state_dict()
-    assert all(value.equal(expected[name]) for name, value in task.state_dict().items())
-
-
 # ---- what is refused ----------------------------------------------------------------------------
 
 
@@ -321,27 +225,18 @@ def test_the_same_seed_trains_the_same_network(trained, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        ({"network": "x"}, TypeError, "network must be an nn.Module, got str"),
         ({"pad_token": -1}, ValueError, "pad_token must be at least 0, got -1"),
-        ({"start_token": 1.0}, TypeError, "start_token must be an integer, got float"),
-        ({"end_token": "2"}, TypeError, "end_token must be an integer, got str"),
         (
             {"end_token": 1},
             ValueError,
             "pad_token, start_token and end_token must differ, got 0, 1",
         ),
-        ({"start_token": 0}, ValueError, "pad_token, start_token and end_token must differ"),
-        ({"learning_rate": -1.0}, ValueError, "learning_rate must be above 0"),
-        ({"learning_rate": "fast"}, TypeError, "learning_rate must be a number, got str"),
-        ({"warmup_steps": -5}, ValueError, "warmup_steps must be at least 0, got -5"),
-        ({"warmup_steps": 1.5}, TypeError, "warmup_steps must be an integer, got float"),
         ({"label_smoothing": 1.0}, ValueError, r"label_smoothing must be .* got 1\.0"),
-        ({"schedule": "step"}, ValueError, r"schedule must be one of .* got 'step'"),
     ],
 )
 def test_wrong_settings_are_refused(wrong, error, says):
     with pytest.raises(error, match=f"^{says}"):
-        Seq2SeqTask(**({"network": nn.Identity()} | TOKENS | wrong))
+        make_task(**wrong)
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch.utils.data import DataLoader
 
 from tutorial_lib.experiments.tiny_gpt.data import TextDataModule
-from tutorial_lib.experiments.tiny_gpt.windows import IGNORED
+from tutorial_lib.teacher_forcing import NO_LABEL
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def test_every_token_behind_the_line_break_is_a_label_once(path, level):
         if rows is module.splits[0]:
             continue
         tokens, labels, characters = rows.tensors
-        counted = labels != IGNORED
+        counted = labels != NO_LABEL
         assert labels[counted].equal(stream[1:])
         assert tokens[counted].equal(stream[:-1])
         assert int(characters.sum()) == len(text)
@@ -57,29 +55,8 @@ def test_nothing_of_the_held_out_text_trains_the_encoding(path):
     assert set(module.encoding.alphabet[1:]) == set(module.texts.train)
 
 
-def test_the_loaders_are_ordinary_and_shuffle_by_seed(path):
-    module = make(path)
-    loaders = module.train_dataloader(), module.val_dataloader(), module.test_dataloader()
-    assert all(isinstance(loader, DataLoader) for loader in loaders)
-    assert torch.cat([tokens for tokens, *_ in loaders[2]]).equal(module.splits[2].tensors[0])
-    first, again, other = (
-        next(iter(make(path, seed=seed).train_dataloader()))[0] for seed in (0, 0, 1)
-    )
-    assert first.equal(again)
-    assert not first.equal(other)
-
-
-def test_a_second_setup_keeps_the_splits(path):
-    module = make(path)
-    splits = module.splits
-    module.setup("test")
-    assert module.splits is splits
-
-
-def test_the_settings_are_saved_and_default_to_the_reference():
+def test_the_text_is_the_reference_when_none_is_given():
     module = TextDataModule(length=32)
-    expected = {"level": "bpe", "vocab_size": 1024, "length": 32, "batch_size": 16, "seed": 0}
-    assert dict(module.hparams) == expected | {"path": None}
     module.setup("fit")
     assert module.encoding.vocab_size == 1024
     assert [len(text) > 30_000 for text in module.texts] == [True] * 3
@@ -91,7 +68,6 @@ def test_the_settings_are_saved_and_default_to_the_reference():
     [
         ({"level": "word"}, ValueError, "level must be 'character' or 'bpe', got 'word'"),
         ({"length": 0}, ValueError, "length must be at least 1, got 0"),
-        ({"batch_size": 2.0}, TypeError, "batch_size must be an integer, got float"),
         ({"vocab_size": 100}, ValueError, "vocab_size must be at least 256"),
         ({"length": 10**6}, ValueError, "length must be at most"),
         ({"path": "/no/such/file"}, FileNotFoundError, "no/such"),
@@ -100,8 +76,3 @@ def test_the_settings_are_saved_and_default_to_the_reference():
 def test_wrong_settings_are_refused(path, wrong, error, says):
     with pytest.raises(error, match=says):
         make(**({"path": path} | wrong))
-
-
-def test_there_is_no_loader_before_setup():
-    with pytest.raises(RuntimeError, match=r"call setup\(stage\) first"):
-        TextDataModule().train_dataloader()

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutorial_lib.experiments.tiny_gpt.windows import IGNORED, every_window, windows_in_order
+from tutorial_lib.experiments.tiny_gpt.windows import every_window, windows_in_order
+from tutorial_lib.teacher_forcing import NO_LABEL
 
 
 def test_there_is_a_window_at_every_place_and_it_takes_no_memory():
@@ -19,10 +20,10 @@ def test_there_is_a_window_at_every_place_and_it_takes_no_memory():
 
 @given(size=st.integers(1, 40), length=st.integers(1, 12))
 def test_windows_in_order_hold_every_token_once(size, length):
-    windows = windows_in_order(torch.arange(size), length, filler=IGNORED)
+    windows = windows_in_order(torch.arange(size), length, filler=NO_LABEL)
     assert windows.shape == (-(-size // length), length)
     assert windows.flatten()[:size].equal(torch.arange(size))
-    assert windows.flatten()[size:].eq(IGNORED).all()
+    assert windows.flatten()[size:].eq(NO_LABEL).all()
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

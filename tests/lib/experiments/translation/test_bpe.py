@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
-from tutorial_lib.experiments.sort.pairs import END, PAD, START
 from tutorial_lib.experiments.translation.bpe import SPACE, SPECIAL, UNKNOWN, BpeTokenizer
 from tutorial_lib.experiments.translation.language_pair import draw_sentences, translate
+from tutorial_lib.teacher_forcing import END, PAD, START
 
 DRAWN = draw_sentences(300, seed=3)
 TEXTS = [*DRAWN, *(translate(text).text for text in DRAWN)]

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tutorial_lib.experiments.sort.pairs import END, PAD, START
 from tutorial_lib.experiments.translation.bpe import BpeTokenizer
 from tutorial_lib.experiments.translation.data import TranslationDataModule
 from tutorial_lib.experiments.translation.language_pair import translate
+from tutorial_lib.teacher_forcing import END, PAD, START
 
 SIZES: dict[str, Any] = {
     "max_words": 8,
@@ -154,19 +154,12 @@ def test_a_corpus_that_is_too_small_is_refused(tmp_path):
         make(source_file=str(path))
 
 
-def test_the_settings_are_saved(data):
-    expected = SIZES | {"seed": 3, "min_words": 3, "source_file": None, "target_file": None}
-    assert dict(data.hparams) == expected
-
-
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        ({"train_size": 0}, ValueError, "train_size must be at least 1, got 0"),
         ({"longer_size": 0}, ValueError, "longer_size must be at least 1, got 0"),
         ({"vocab_size": 1.5}, TypeError, "vocab_size must be an integer, got float"),
-        ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         (
             {"min_words": 9},
             ValueError,
@@ -179,17 +172,6 @@ def test_the_settings_are_saved(data):
 def test_wrong_settings_are_refused(wrong, error, says):
     with pytest.raises(error, match=f"^{says}"):
         TranslationDataModule(**(SIZES | wrong))
-
-
-@pytest.mark.parametrize("name", ["train_dataloader", "val_dataloader", "test_dataloader"])
-def test_there_is_no_loader_before_setup(name):
-    with pytest.raises(RuntimeError, match=r"call setup\(stage\) first"):
-        getattr(TranslationDataModule(**SIZES), name)()
-
-
-def test_a_batch_larger_than_the_training_set_is_refused():
-    with pytest.raises(ValueError, match="batch_size must be at most 200"):
-        make(batch_size=201).train_dataloader()
 
 
 def test_no_sentence_is_longer_than_its_tensor_says(data):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import distributed
 
 from tutorial_lib.experiments.translation.length_batches import LengthBatches, TrimmedRows
-from tutorial_lib.lightning.loaders import EpochOrder, TensorRows, as_they_are, epoch_loader
+from tutorial_lib.lightning.loaders import EpochOrder, TensorRows, batch_loader
 
 PAD = 0
 
@@ -69,7 +69,7 @@ def test_a_loader_makes_the_batches_and_goes_on_in_the_middle_of_an_epoch():
     def make():
         rows = make_rows()
         order = LengthBatches(rows, batch_size=7, seed=3)
-        return epoch_loader(rows, order, batch_size=7, collate_fn=as_they_are)
+        return batch_loader(rows, batch_size=7, order=order)
 
     whole, resumed = make(), make()
     batches = [batch[0].tolist() for _ in range(2) for batch in whole]

@@ -1,4 +1,4 @@
-"""What is wrong with a config, in one line: where, what, and what was expected."""
+"""What is wrong with a config, in one line: the setting, and what was said of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from types import FrameType
 import pytorch_lightning as pl
 from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from yaml import MarkedYAMLError
 
-FEW = 8  # names are listed up to here; of more, only the one that is meant
+TRAINER = "pytorch_lightning.Trainer"
 UNDER_WAY = {"advance", "_evaluation_step"}  # Lightning's functions that work on a batch
 REFUSALS = (ValueError, TypeError, OSError, RuntimeError, MisconfigurationException)
 
@@ -34,41 +33,26 @@ def explain_parsing(message: str, error: BaseException | None, *, accepted: Sequ
         accepted: The settings that there are at the top.
 
     Returns:
-        Where, what, and what was expected.
+        The setting, what the parser says of the innermost, and the name that may be meant.
     """
     keys: list[str] = []
-    owner, reason = "", message
+    owners: list[str] = []
+    reason = message
     while error is not None:
-        text = "" if isinstance(error, ArgumentError) else str(error)  # wraps one that says more
-        if found := re.match(r'Parser key "(.+?)"', text):
-            keys += ["init_args", found[1]] if owner else [found[1]]
-        elif found := re.match(r"Problem with given class_path '(.+?)'", text):
-            owner = found[1]
-        elif isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
-            line, column = error.problem_mark.line + 1, error.problem_mark.column + 1
-            reason = f"config, line {line}, column {column}: {error.problem}"
-        elif text and not text.startswith("Does not validate"):
-            reason = text
-        elif types := _expected_types(text):
-            reason = f"{types}. Got value: {text.rpartition('Given value: ')[2]}"
-            break
+        if not isinstance(error, ArgumentError):  # wraps one that says the same
+            found = re.match(r'(?s)(?:Parser key "(.+?)".*?:\s)?(.*)', str(error))
+            key, reason = found.groups() if found else ("", message)
+            keys += [key] if key else []
+            owners += re.findall(r"^Problem with.* '(.+?)'", reason)
+            if re.match(r"(?s).*Union subtypes(?!.*class_path)", reason) and error.__cause__:
+                break  # behind a union of plain types stands the complaint of the last alone
         error = error.__cause__
-    inside = [*keys, "init_args"] if owner else keys
-    unknown = r"(?:.*(?:accept o|O)ption '|unrecognized arguments: --)([\w.]+)"
-    if found := re.match(unknown, reason):
-        return f"{'.'.join([*inside, found[1]])}: unknown, {_known(found[1], owner, accepted)}"
-    if found := re.match(r"the following arguments are required: (.+)", reason):
-        missing = re.sub(r"\b(fit|validate|test|predict)\.", "", found[1])
-        places = ", ".join(".".join([*inside, name]) for name in missing.split(", "))
-        needs = f"{owner.rpartition('.')[2]} needs it" if owner else "set it, or give a --config"
-        return f"{places}: missing, {needs}"
-    if found := re.match(r"(?:Expected an? )?(.+)\. Got value: (.*)", reason, re.DOTALL):
-        return f"{'.'.join(keys)}: must be {_plain_type(found[1])}, got {_one_line(found[2])}"
-    if found := re.match(r"Import path (\S+) does not correspond to a subclass of (\w+)", reason):
-        return f"{'.'.join([*keys, 'class_path'])}: must be a {found[2]}, got {found[1]}"
-    if owner:
-        return f"{'.'.join([*keys, 'class_path'])}: cannot import {owner}: {_one_line(reason)}"
-    return ": ".join([*keys, _one_line(reason)])
+    for word in re.findall(r"(?:ption '|--)([\w.]+)", reason):
+        group, _, name = word.rpartition(".")
+        owner = owners[-1] if owners else TRAINER if group else ""
+        close = get_close_matches(name, _parameters(owner) if owner else accepted, n=1)
+        reason += f", did you mean {close[0]}?" if close else ", see --help"
+    return ": ".join([*[".init_args.".join(keys)][: len(keys)], _one_line(reason)])
 
 
 def explain_refusal(error: BaseException, settings: Namespace) -> str | None:
@@ -120,31 +104,9 @@ def _place(frames: Sequence[FrameType], settings: Namespace, message: str) -> st
     return f"{place.removesuffix('.init_args')}: "
 
 
-def _known(name: str, owner: str, accepted: Sequence[str]) -> str:
-    """Say which settings there are: all if they are few, else the one that is meant."""
-    group, _, name = name.rpartition(".")
-    if group == "trainer":
-        accepted = list(inspect.signature(pl.Trainer).parameters)
-    elif owner:
-        module, _, kind = owner.rpartition(".")
-        accepted = list(inspect.signature(getattr(import_module(module), kind)).parameters)
-    if len(accepted) <= FEW:
-        return f"must be one of {', '.join(accepted)}"
-    close = get_close_matches(name, accepted, n=1)
-    return f"did you mean {close[0]}?" if close else "see --help"
-
-
-def _expected_types(text: str) -> str:
-    """Join what a union of types expected, if it expected nothing but types."""
-    errors = re.findall(r"^  - (.+)$", text, re.MULTILINE)
-    if not all(error.startswith("Expected a") for error in errors):
-        return ""
-    return " or ".join(_plain_type(re.sub(r"Expected an? ", "", error)) for error in errors)
-
-
-def _plain_type(text: str) -> str:
-    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("NoneType", "null")
-    return re.sub(r"typing\.Literal\[(.+?)\]", r"\1", text)
+def _parameters(path: str) -> list[str]:
+    module, _, name = path.rpartition(".")
+    return list(inspect.signature(getattr(import_module(module), name)).parameters)
 
 
 def _module(frame: FrameType) -> str:

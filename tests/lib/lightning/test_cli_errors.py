@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 
 import pytest
@@ -49,52 +50,25 @@ def said(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        (
-            f"{MODEL}.lerning_rate",
-            0.1,
-            f"{MODEL}.lerning_rate: unknown, must be one of network, num_categories, "
-            "learning_rate, warmup_steps",
-        ),
-        (f"{NETWORK}.embed", 3, f"{NETWORK}.embed: unknown, did you mean embed_dim?"),
-        ("trainer.max_step", 3, "trainer.max_step: unknown, did you mean max_steps?"),
-        ("trainer.xyz", 3, "trainer.xyz: unknown, see --help"),
-        (
-            "modle",
-            3,
-            "modle: unknown, must be one of ckpt_path, data, model, resume, seed_everything, "
-            "trainer, weights_only",
-        ),
-        (f"{MODEL}.warmup_steps", "many", f"{MODEL}.warmup_steps: must be int, got many"),
-        (f"{NETWORK}.embed_dim", 1.5, f"{NETWORK}.embed_dim: must be int, got 1.5"),
-        ("trainer.max_steps", "many", "trainer.max_steps: must be int, got many"),
-        (
-            "model.class_path",
-            "tutorial_lib.lightning.nothing.Task",
-            "model.class_path: cannot import tutorial_lib.lightning.nothing.Task: "
-            "module 'tutorial_lib.lightning' has no attribute 'nothing'",
-        ),
-        (
-            "model.init_args.network.class_path",
-            "tutorial_lib.tagger.Net",
-            "model.init_args.network.class_path: cannot import tutorial_lib.tagger.Net: "
-            "module 'tutorial_lib.tagger' has no attribute 'Net'",
-        ),
+        (f"{MODEL}.lerning_rate", 0.1, "model: ... lerning_rate ... did you mean learning_rate?"),
+        (f"{NETWORK}.embed", 3, "model.init_args.network: ... embed ... did you mean embed_dim?"),
+        ("trainer.max_step", 3, "... trainer.max_step ... did you mean max_steps?"),
+        ("trainer.xyz", 3, "... trainer.xyz ... see --help"),
+        ("modle", 3, "... modle ... did you mean model?"),
+        (f"{MODEL}.warmup_steps", "many", f"{MODEL}.warmup_steps: ... int ... many"),
+        (f"{NETWORK}.embed_dim", 1.5, f"{NETWORK}.embed_dim: ... int ... 1.5"),
+        ("trainer.max_steps", "many", "trainer.max_steps: ... int ... many"),
+        ("trainer.precision", "8", "trainer.precision: ... 'bf16-mixed' ... 8"),
+        ("model.class_path", "tutorial_lib.lightning.nothing.Task", "model: ... nothing"),
+        ("model.init_args.network.class_path", "tutorial_lib.tagger.Net", "network: ... Net"),
         (
             "data.class_path",
             "tutorial_lib.tagger.TaggerNetwork",
-            "data.class_path: must be a LightningDataModule, got tutorial_lib.tagger.TaggerNetwork",
+            "data: ... TaggerNetwork ... LightningDataModule",
         ),
-        (
-            f"{MODEL}.num_categories",
-            None,
-            f"{MODEL}.num_categories: missing, SequenceTagger needs it",
-        ),
-        (
-            f"{NETWORK}.input_dim",
-            None,
-            f"{NETWORK}.input_dim: missing, TaggerNetwork needs it",
-        ),
-        ("data", None, "data: missing, set it, or give a --config"),
+        (f"{MODEL}.num_categories", None, "model: ... num_categories"),
+        (f"{NETWORK}.input_dim", None, "model.init_args.network: ... input_dim"),
+        ("data", None, "... data"),
         # Readable, but refused by the package ...
         (f"{NETWORK}.embed_dim", 0, f"{NETWORK}.embed_dim: embed_dim must be at least 1, got 0"),
         (
@@ -144,29 +118,20 @@ def said(tmp_path, capsys, monkeypatch):
     ],
 )
 def test_a_wrong_config_is_told_in_one_line(said, key, value, says):
+    """What the package and this tool say is pinned; of the parser's words, what a reader needs."""
     line = said(key, value)
-    if line != says:
-        assert line.startswith(says)
-        assert key == "trainer.accelerator"
-
-
-def test_a_choice_names_what_can_be_chosen(said):
-    line = said("trainer.precision", "8")
-    assert line.startswith("trainer.precision: must be 64, 32, 16 or ")
-    assert line.endswith(" or null, got 8")
-    assert "'bf16-mixed'" in line
+    assert re.search(".*".join(map(re.escape, says.split("..."))).replace(r"\ ", " ?"), line), line
 
 
 def test_a_wrong_flag_is_told_like_a_wrong_key(said):
     line = said(None, None, "--trainer.max_stps", "3")
-    assert line == "trainer.max_stps: unknown, did you mean max_steps?"
+    assert "trainer.max_stps" in line
+    assert line.endswith("did you mean max_steps?")
     assert said(None, None, f"--{NETWORK}.num_heads", "0").startswith(f"{NETWORK}.num_heads: ")
 
 
 def test_a_file_that_is_no_config_is_refused(said):
-    assert said(text="model: [1, 2\ndata: x\n") == (
-        "config, line 2, column 5: did not find expected ',' or ']'"
-    )
+    assert "line 2, column 5" in said(text="model: [1, 2\ndata: x\n")
     assert said(text="3") == "Unexpected config: 3"
 
 

@@ -84,7 +84,7 @@ notebooks-freeze: setup  ## Run the chapters and store the text of cells tagged 
 	python tools/build_notebooks.py --freeze
 
 notebooks-check: book  ## Check the chapters' form, exercises and freshness
-	pytest tests/notebooks
+	pytest -n $(JOBS) tests/notebooks
 
 nbval: book  ## Run every notebook as Colab opens it and compare its outputs with the site's
 	python tools/nbval_notebooks.py
@@ -93,7 +93,7 @@ nbval: book  ## Run every notebook as Colab opens it and compare its outputs wit
 
 site-test: book  ## Open every page of the site in a real browser
 	python tests/site/browser.py
-	pytest tests/site
+	pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder tests/site
 
 perturbed: setup  ## Run the chapters once on another machine: older instructions, two threads, other seeds
 	python tools/claims.py --perturbed --jobs $(JOBS)

@@ -64,7 +64,7 @@ type: setup  ## Check types
 	node_modules/.bin/pyright
 
 unit: setup  ## Test the package and the tools
-	pytest -n $(JOBS) --dist loadscope tests/lib tests/tools
+	pytest -n $(JOBS) --dist worksteal tests/lib tests/tools
 
 chapter: setup  ## make chapter NN: check, run and open one chapter; the other pages get no outputs
 	@test -n "$(NN)" || { echo "name a chapter: make chapter 11"; exit 2; }
@@ -88,8 +88,8 @@ notebooks-check: book  ## Check the chapters' form, exercises and freshness
 
 nbval: book  ## Run every notebook as Colab opens it and compare its outputs with the site's
 	python tools/nbval_notebooks.py
-	pytest -n $(JOBS) --dist loadscope --nbval --nbval-current-env \
-	    --nbval-sanitize-with tests/notebooks/sanitize.cfg _build/nbval
+	pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --nbval --nbval-current-env \
+	    --nbval-sanitize-with tests/notebooks/sanitize.cfg @_build/nbval/order.txt
 
 site-test: book  ## Open every page of the site in a real browser
 	python tests/site/browser.py

@@ -9,7 +9,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Small models run slower on two threads than on one; chapters run side by side instead.
 export OMP_NUM_THREADS := 1
-JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+# nproc would answer with OMP_NUM_THREADS.
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 INSTALLED := $(VENV)/installed
 NODE_MODULES := node_modules/.package-lock.json
@@ -17,13 +18,13 @@ NODE_MODULES := node_modules/.package-lock.json
 NEWEST_TORCH := _build/torch-newest
 
 # `make claims 43 51` and `make chapter 43` name chapters.
-NN := $(filter-out claims chapter,$(MAKECMDGOALS))
-ifneq (,$(filter claims chapter,$(firstword $(MAKECMDGOALS))))
+NN := $(filter-out claims claims-carry chapter,$(MAKECMDGOALS))
+ifneq (,$(filter claims claims-carry chapter,$(firstword $(MAKECMDGOALS))))
 $(NN):: ; @:
 endif
 
 .PHONY: help setup book test lint type unit chapter notebooks notebooks-check notebooks-freeze nbval \
-	site-test perturbed claims serve lab clean
+	site-test perturbed claims claims-carry serve lab clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s%s\n", $$1, $$2}' Makefile
@@ -100,6 +101,10 @@ perturbed: setup  ## Run the chapters once on another machine: older instruction
 
 claims: setup $(NEWEST_TORCH)  ## Count how often each claim holds; make claims NN: those of one chapter
 	python tools/claims.py --newest-torch $(NEWEST_TORCH) --jobs $(JOBS) -- $(NN)
+
+claims-carry: setup  ## make claims-carry BASE=commit: keep the runs where no number has changed since
+	@test -n "$(BASE)" || { echo "name a commit: make claims-carry BASE=HEAD~1"; exit 2; }
+	python tools/claims.py --carry "$(BASE)" --jobs $(JOBS) -- $(NN)
 
 $(NEWEST_TORCH): | $(INSTALLED)
 	pip install --quiet --upgrade --target $@ torch

@@ -9,7 +9,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Small models run slower on two threads than on one; chapters run side by side instead.
 export OMP_NUM_THREADS := 1
-JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+# nproc would answer with OMP_NUM_THREADS.
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 INSTALLED := $(VENV)/installed
 NODE_MODULES := node_modules/.package-lock.json
@@ -17,13 +18,13 @@ NODE_MODULES := node_modules/.package-lock.json
 NEWEST_TORCH := _build/torch-newest
 
 # `make claims 43 51` and `make chapter 43` name chapters.
-NN := $(filter-out claims chapter,$(MAKECMDGOALS))
-ifneq (,$(filter claims chapter,$(firstword $(MAKECMDGOALS))))
+NN := $(filter-out claims claims-carry chapter,$(MAKECMDGOALS))
+ifneq (,$(filter claims claims-carry chapter,$(firstword $(MAKECMDGOALS))))
 $(NN):: ; @:
 endif
 
 .PHONY: help setup book test lint type unit chapter notebooks notebooks-check notebooks-freeze nbval \
-	site-test perturbed claims serve lab clean
+	site-test perturbed claims claims-carry serve lab clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s%s\n", $$1, $$2}' Makefile
@@ -52,7 +53,7 @@ book: setup  ## Run the chapters and render the site to _build/html
 	jupyter-book build -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html or run make serve"
 
-test: lint type unit book notebooks-check nbval site-test  ## Run every check that CI runs
+test: lint type unit book perturbed notebooks-check nbval site-test  ## Run every check that CI runs
 
 lint: setup  ## Check style and formatting, the chapters' too
 	ruff check .
@@ -64,7 +65,7 @@ type: setup  ## Check types
 	node_modules/.bin/pyright
 
 unit: setup  ## Test the package and the tools
-	pytest -n $(JOBS) --dist loadscope tests/lib tests/tools
+	pytest -n $(JOBS) --dist worksteal tests/lib tests/tools
 
 chapter: setup  ## make chapter NN: check, run and open one chapter; the other pages get no outputs
 	@test -n "$(NN)" || { echo "name a chapter: make chapter 11"; exit 2; }
@@ -84,22 +85,26 @@ notebooks-freeze: setup  ## Run the chapters and store the text of cells tagged 
 	python tools/build_notebooks.py --freeze
 
 notebooks-check: book  ## Check the chapters' form, exercises and freshness
-	pytest tests/notebooks
+	pytest -n $(JOBS) tests/notebooks
 
 nbval: book  ## Run every notebook as Colab opens it and compare its outputs with the site's
 	python tools/nbval_notebooks.py
-	pytest -n $(JOBS) --dist loadscope --nbval --nbval-current-env \
-	    --nbval-sanitize-with tests/notebooks/sanitize.cfg _build/nbval
+	pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder --nbval --nbval-current-env \
+	    --nbval-sanitize-with tests/notebooks/sanitize.cfg @_build/nbval/order.txt
 
 site-test: book  ## Open every page of the site in a real browser
 	python tests/site/browser.py
-	pytest tests/site
+	pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder tests/site
 
 perturbed: setup  ## Run the chapters once on another machine: older instructions, two threads, other seeds
 	python tools/claims.py --perturbed --jobs $(JOBS)
 
 claims: setup $(NEWEST_TORCH)  ## Count how often each claim holds; make claims NN: those of one chapter
 	python tools/claims.py --newest-torch $(NEWEST_TORCH) --jobs $(JOBS) -- $(NN)
+
+claims-carry: setup  ## make claims-carry BASE=commit: keep the runs where no number has changed since
+	@test -n "$(BASE)" || { echo "name a commit: make claims-carry BASE=HEAD~1"; exit 2; }
+	python tools/claims.py --carry "$(BASE)" --jobs $(JOBS) -- $(NN)
 
 $(NEWEST_TORCH): | $(INSTALLED)
 	pip install --quiet --upgrade --target $@ torch

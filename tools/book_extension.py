@@ -45,8 +45,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", list_modules)
     app.connect("env-get-outdated", find_stale_pages)
     app.connect("doctree-read", fold_cells)
-    # After Sphinx has counted sections and figures.
-    app.connect("env-get-updated", number_by_chapter, priority=900)
+    app.connect("builder-inited", number_by_chapter)
     app.connect("env-updated", refuse_failed_chapters)
     app.connect("doctree-resolved", size_figures)
     app.connect("html-page-context", mend_page, priority=900)
@@ -153,16 +152,33 @@ def _known(env: BuildEnvironment) -> dict[str, str]:
     return env.domaindata.setdefault("chapters", {})  # kept with the environment
 
 
-def number_by_chapter(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Number titles, figures and equations by the number in the chapter's file name."""
-    for docname, toc in env.tocs.items():
-        number = chapter_number(docname)
-        if number is not None:
-            env.toc_secnumbers[docname] = {"": (number,)}
-            title = next(toc.findall(nodes.reference))
-            title["secnumber"] = (number,)
-            env.titles[docname]["secnumber"] = (number,)
-    return TocTreeCollector().assign_figure_numbers(env)
+def number_by_chapter(app: Sphinx) -> None:
+    """Number by ChapterNumbers instead of by Sphinx's collector."""
+    for listener in list(app.events.listeners["env-get-updated"]):
+        if isinstance(getattr(listener.handler, "__self__", None), TocTreeCollector):
+            app.disconnect(listener.id)
+    app.connect("env-get-updated", ChapterNumbers().get_updated_docs)
+
+
+class ChapterNumbers(TocTreeCollector):
+    """Number titles, figures and equations by the number in the chapter's file name.
+
+    This takes the place of Sphinx's own numbering. After it, each would undo what the other did,
+    and every chapter would be written again in every build.
+    """
+
+    def assign_section_numbers(self, env: BuildEnvironment) -> list[str]:
+        """Give each chapter's title its number; say which chapters had another."""
+        changed = []
+        for docname, toc in env.tocs.items():
+            number = chapter_number(docname)
+            if number is not None:
+                title = next(toc.findall(nodes.reference))
+                title["secnumber"] = env.titles[docname]["secnumber"] = (number,)
+                if env.toc_secnumbers.get(docname) != {"": (number,)}:
+                    env.toc_secnumbers[docname] = {"": (number,)}
+                    changed.append(docname)
+        return changed
 
 
 def refuse_failed_chapters(app: Sphinx, env: BuildEnvironment) -> None:

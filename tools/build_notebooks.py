@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -131,16 +132,22 @@ def references_for(path: Path, root: Path = ROOT) -> References:
     numbers: dict[str, str] = {}
     sections: dict[str, str] = {}
     for chapter in sorted((root / "notebooks").glob("*.md")):
-        _collect_labels(chapter, numbers, sections)
+        own_numbers, own_sections = _labels_of(chapter, chapter.read_text("utf-8"))
+        numbers |= own_numbers
+        sections |= own_sections
     docname = path.relative_to(root).with_suffix("").as_posix()
     branch = _configuration(root)["repository"].get("branch", "main")
     return References(root, docname, numbers, sections, repository_url(root), branch)
 
 
-def _collect_labels(chapter: Path, numbers: dict[str, str], sections: dict[str, str]) -> None:
+@cache  # every chapter may refer to every other
+def _labels_of(chapter: Path, text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the numbers of a chapter's equations and figures, and the titles of its sections."""
     number = chapter_number(str(chapter))
     equations, figures = [], []
-    for cell in jupytext.read(chapter).cells:
+    numbers: dict[str, str] = {}
+    sections: dict[str, str] = {}
+    for cell in jupytext.reads(text, "md:myst").cells:
         figure = cell.metadata.get("mystnb", {}).get("figure", {})
         if "name" in figure:
             figures.append(figure["name"])
@@ -154,6 +161,7 @@ def _collect_labels(chapter: Path, numbers: dict[str, str], sections: dict[str, 
                 sections[token.content] = title.content
     for labels in (equations, figures):
         numbers |= {label: f"{number}.{count}" for count, label in enumerate(labels, start=1)}
+    return numbers, sections
 
 
 def _convert(cell: NotebookNode, references: References) -> list[NotebookNode]:

@@ -43,9 +43,13 @@ def chapter_number(docname: str) -> int | None:
     return int(stem[:2]) if is_chapter else None
 
 
-def read_chapter(path: Path) -> NotebookNode:
+def read_chapter(path: Path, root: Path = ROOT) -> NotebookNode:
     """Read a chapter as the site does: a notebook that knows what it depends on."""
-    return _notebook(stamped(path.read_text("utf-8")))
+    text = path.read_text("utf-8")
+    notebook = _notebook(text)
+    kernel = notebook.metadata["kernelspec"]
+    kernel["display_name"] = f"{kernel['display_name']} {dependency_digest(text, root)}"
+    return notebook
 
 
 def stamped(text: str, root: Path = ROOT) -> str:

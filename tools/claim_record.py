@@ -15,6 +15,7 @@ from typing import Any
 
 from chapters import ROOT, computation_digest, read_chapter
 from claim_runs import Run, Variant, outcomes
+from nbformat import NotebookNode
 
 RECORD = ROOT / "book" / "claims.json"
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -41,12 +42,16 @@ class ChapterRecord:
         digest = computation_digest(path)
         if known is not None and known.digest == digest:
             return known
-        claims = [
+        return cls(digest, cls.claims_in(read_chapter(path)))
+
+    @staticmethod
+    def claims_in(notebook: NotebookNode) -> list[dict[str, Any]]:
+        """List a chapter's claims as the record holds them."""
+        return [
             {"cell": o.cell, "text": o.claim.text}
             | ({"own_seed": True} if o.claim.own_seed else {})
-            for o in outcomes(read_chapter(path), [])
+            for o in outcomes(notebook, [])
         ]
-        return cls(digest, claims)
 
     def with_run(self, variant: Variant, run: Run) -> ChapterRecord:
         """Add a run, in the place of one on the same machine."""

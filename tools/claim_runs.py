@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from chapters import ROOT
 from claim_syntax import Claim, claims_of
 from kernels import execute
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -128,19 +129,24 @@ class Run:
     seconds: float
 
 
-def run_notebook(notebook: NotebookNode, folder: Path, variant: Variant) -> Run:
+def run_notebook(
+    notebook: NotebookNode, folder: Path, variant: Variant, package: Path = ROOT
+) -> Run:
     """Run a chapter to its end on a variant.
 
     Args:
         notebook: The chapter; it gets the outputs.
         folder: Where it runs.
         variant: What it runs on.
+        package: The folder whose ``tutorial_lib`` it imports.
     """
     with tempfile.TemporaryDirectory() as temporary:
         report = Path(temporary) / "report"
         started, stopped = time.monotonic(), ""
         try:
             environment = variant.environment() | {"CLAIMS_REPORT": str(report)}
+            path = os.pathsep.join([str(package), environment["PYTHONPATH"]])
+            environment["PYTHONPATH"] = path
             execute(notebook, folder, timeout=TIMEOUT, allow_errors=True, environment=environment)
         except (CellTimeoutError, DeadKernelError) as error:
             stopped = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -4,6 +4,8 @@ Usage::
 
     python tools/claims.py [NN ...]                     make the runs that book/claims.json lacks
     python tools/claims.py --try VARIANT ... -- [NN ...]  make these runs, and record nothing
+    python tools/claims.py --carry BASE [NN ...]        keep the runs of chapters that compute
+                                                        what they did at this commit
 
 A variant is put together with plus signs: ``sse+threads=2+shift=1000``. ``plain`` is this machine
 as it is, ``sse`` and ``avx2`` make its processor pass for an older one, ``shift`` is added to every
@@ -22,6 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chapters import chapter_paths, computation_digest, read_chapter
+from claim_carry import NotCarriedError, base_tree, carried
 from claim_record import ChapterRecord, number_of, read_record, write_record
 from claim_runs import Run, Variant, run_notebook
 
@@ -58,12 +61,15 @@ def main() -> int:
     parser.add_argument("--try", nargs="+", dest="tried", metavar="VARIANT", default=[])
     parser.add_argument("--keep", action="store_true", help="record the runs that are tried")
     parser.add_argument("--perturbed", action="store_true", help="the one run that CI makes")
+    parser.add_argument("--carry", metavar="BASE", help="a commit, or a folder with the book")
     parser.add_argument("--newest-torch", metavar="FOLDER", default="")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     tried = [Variant.parse(text) for text in options.tried]
     tried += [PERTURBED] if options.perturbed else []
     chosen = chapter_paths(numbers=options.numbers)
+    if options.carry:
+        return carry(chosen, options.carry, options.jobs)
     if tried:
         work = [(path, variant) for path in chosen for variant in tried]
         return make_runs(work, options.jobs, keep=options.keep)
@@ -112,6 +118,40 @@ def make_runs(work: Sequence[tuple[Path, Variant]], jobs: int = 1, *, keep: bool
                 write_record(record)
             elif keep:
                 print("    not recorded: what the chapter computes was changed meanwhile")
+    return bool(wrong)
+
+
+def carry(paths: Collection[Path], base: str, jobs: int = 1) -> int:
+    """Keep the runs of the chapters that give what they gave; return 1 if one does not.
+
+    Args:
+        paths: The chapters; those whose record is up to date are left alone.
+        base: The commit, or the folder, at which their records were.
+        jobs: Chapters that run side by side.
+    """
+    record, wrong = read_record(), 0
+    waiting = [
+        path
+        for path in paths
+        if number_of(path) in record and record[number_of(path)].digest != computation_digest(path)
+    ]
+    if not waiting:
+        print("Every record is of what its chapter computes.")
+        return 0
+    with base_tree(base) as tree, ThreadPoolExecutor(jobs) as pool:
+        carried_ones = {
+            pool.submit(carried, path, record[number_of(path)], tree): path for path in waiting
+        }
+        for done in as_completed(carried_ones):
+            path = carried_ones[done]
+            try:
+                kept = done.result()
+            except NotCarriedError as error:
+                wrong += 1
+                print(f"{path.stem}: not carried: {error}", flush=True)
+                continue
+            write_record(read_record() | {number_of(path): kept})
+            print(f"{path.stem}: {len(kept.runs)} runs are kept", flush=True)
     return bool(wrong)
 
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import math
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from browser import find_browser, launch_arguments
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from visit import READERS, SITE, Visit, open_context, page_paths, visit
+from visit import READERS, SITE, Visit, open_context, page_of, page_paths, visit
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -25,6 +26,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for every page; without a site, once, to say so."""
     if "path" in metafunc.fixturenames:
         metafunc.parametrize("path", page_paths() or ["book/index.html"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests of a page to one process, which visits it once, and the largest page first."""
+    for item in items:
+        if page := _page_of(item):
+            item.add_marker(pytest.mark.xdist_group(page))
+    items.sort(key=lambda item: -_size_of(_page_of(item)))
+
+
+def _page_of(item: pytest.Item) -> str:
+    """Name the page that a test looks at; nothing for one that goes through several."""
+    arguments = getattr(getattr(item, "callspec", None), "params", {})
+    chapter = arguments.get("chapter")
+    return page_of(chapter) if chapter else arguments.get("path", "")
+
+
+def _size_of(page: str) -> float:
+    if not page:
+        return math.inf
+    return (SITE / page).stat().st_size if (SITE / page).is_file() else 0
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +88,7 @@ def look_at(browser: Browser, base: str) -> Iterator[Callable[[str, str], Visit]
             if reader not in windows:
                 window = open_context(browser, base, **READERS[reader])
                 windows[reader] = stack.enter_context(window)
-            return visit(windows[reader], base, path)
+            return visit(windows[reader], base, path, whole=reader == "light")
 
         yield look
 
@@ -76,9 +98,3 @@ def page(browser: Browser, base: str) -> Iterator[Page]:
     """Give a fresh tab, with no memory, to click and type in."""
     with open_context(browser, base, **READERS["light"]) as context:
         yield context.new_page()
-
-
-@pytest.fixture
-def every_path(base: str) -> list[str]:
-    """List all pages, for a test that compares them."""
-    return page_paths()

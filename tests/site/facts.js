@@ -28,12 +28,22 @@
     return box.width > 0 && box.right > width + 1 && !scrollsInside(element);
   };
 
+  const groundOf = (element) => {
+    const ground = getComputedStyle(element).backgroundColor;
+    return ground === "rgba(0, 0, 0, 0)" ? groundOf(element.parentElement) : ground;
+  };
+  const letters = all("pre, pre *, .katex-html *").filter((element) =>
+    [...element.childNodes].some((e) => e.nodeType === Node.TEXT_NODE && e.data.trim()),
+  );
+  const colours = letters.map((e) => `${getComputedStyle(e).color} on ${groundOf(e)}`);
+
   return {
     prose: prose.textContent,
     failedFormulas: all(".katex-error").map((e) => e.textContent),
     images,
     figures: [...article.querySelectorAll("figure")].filter((e) => e.querySelector("img")).length,
     undescribedImages: all("img:not([alt])").map((e) => e.outerHTML),
+    colours: [...new Set(colours)], // of code and formulas
     title: document.title,
     language: document.documentElement.lang,
     description: document.querySelector("meta[name=description]")?.content ?? "",

@@ -13,12 +13,13 @@ PLACE = "http://site/"  # stands for the folder of the site while addresses are 
 
 
 class Anchors(HTMLParser):
-    """Collect a page's link addresses and its elements' ids."""
+    """Collect a page's title, its link addresses and its elements' ids."""
 
     def __init__(self) -> None:
         super().__init__()
         self.addresses: list[str] = []
         self.ids: set[str] = set()
+        self.title = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
@@ -26,6 +27,10 @@ class Anchors(HTMLParser):
             self.addresses.append(given["href"] or "")
         # <a name> is what Sphinx's own index uses.
         self.ids.update(filter(None, (given.get("id"), given.get("name"))))
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "title" and not self.title:
+            self.title = data.strip()
 
 
 @functools.cache
@@ -73,3 +78,10 @@ def test_every_page_is_linked_from_the_sidebar_of_the_first(path: str) -> None:
 def test_the_bare_address_forwards_to_the_first_page() -> None:
     assert "url=book/index.html" in (SITE / "index.html").read_text("utf-8")
     assert "book/index.html" in page_paths()
+
+
+@pytest.mark.usefixtures("base")
+def test_no_two_pages_share_a_title() -> None:
+    titles = [anchors_of(path).title for path in page_paths()]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)

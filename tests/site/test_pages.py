@@ -8,12 +8,13 @@ from pathlib import Path
 
 import jupytext
 import pytest
-from chapters import ROOT, chapter_paths
-from visit import READERS, SITE, Visit
+from chapters import chapter_paths
+from visit import READERS, SITE, Visit, page_of
 
 Look = Callable[[str, str], Visit]
 
 BOOK = "The Tested Transformer"
+LEAST_CONTRAST = 4.5  # of text and its ground, by WCAG 2.1, AA
 RAW = {
     "TeX": r"\$[^\s$][^$]*\$|\$\$|\\[a-zA-Z]{2,}|\\[()\[\]]",
     "a role or directive": r"\{[a-z][\w:-]*\}|:::|```",
@@ -48,8 +49,7 @@ def test_every_formula_is_typeset(path: str, look_at: Look) -> None:
 def test_every_figure_of_a_chapter_is_on_its_page(chapter: Path, look_at: Look) -> None:
     cells = jupytext.read(chapter).cells
     drawn = [cell for cell in cells if "figure" in cell.metadata.get("mystnb", {})]
-    page = chapter.relative_to(ROOT).with_suffix(".html").as_posix()
-    assert look_at(page, "light").facts["figures"] == len(drawn)
+    assert look_at(page_of(chapter), "light").facts["figures"] == len(drawn)
 
 
 def test_every_picture_says_what_it_shows(path: str, look_at: Look) -> None:
@@ -88,11 +88,6 @@ def test_only_the_title_carries_the_number_of_the_chapter(path: str, look_at: Lo
     assert numbered == (["H1"] if path.startswith("notebooks/") else [])
 
 
-def test_no_two_pages_share_a_title(base: str, look_at: Look, every_path: list[str]) -> None:
-    titles = [look_at(path, "light").facts["title"] for path in every_path]
-    assert len(set(titles)) == len(titles)
-
-
 def test_a_page_does_not_load_the_icons_twice(path: str, look_at: Look) -> None:
     scripts = look_at(path, "light").facts["scripts"]
     assert scripts
@@ -102,6 +97,31 @@ def test_a_page_does_not_load_the_icons_twice(path: str, look_at: Look) -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_the_accessibility_checker_finds_nothing(path: str, reader: str, look_at: Look) -> None:
     assert look_at(path, reader).violations == []
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_code_and_formulas_stand_out_from_their_ground(
+    path: str, reader: str, look_at: Look
+) -> None:
+    for colours in look_at(path, reader).facts["colours"]:
+        assert contrast(colours) >= LEAST_CONTRAST, colours
+
+
+def contrast(colours: str) -> float:
+    """Give the contrast ratio of WCAG 2.1 for ``rgb(...) on rgb(...)``."""
+    both = [[int(value) / 255 for value in re.findall(r"\d+", c)] for c in colours.split(" on ")]
+    assert [len(channels) for channels in both] == [3, 3], f"{colours}: opaque colours were needed"
+    linear = [
+        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        for channels in both
+    ]
+    dark, bright = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in linear)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_the_contrast_is_that_of_wcag() -> None:
+    assert contrast("rgb(0, 0, 0) on rgb(255, 255, 255)") == pytest.approx(21)
+    assert contrast("rgb(119, 119, 119) on rgb(255, 255, 255)") == pytest.approx(4.478, abs=1e-3)
 
 
 def test_nothing_scrolls_sideways_on_a_phone(path: str, look_at: Look) -> None:

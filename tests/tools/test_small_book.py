@@ -35,6 +35,7 @@ def book(tmp_path: Path) -> Path:
     (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
     (tmp_path / "book" / "index.md").write_text("# A small book\n")
     (tmp_path / "book" / "references.bib").write_text("")
+    (tmp_path / "book" / "claims.json").write_text("{}\n")
     (tmp_path / "_toc.yml").write_text(
         "format: jb-book\nroot: book/index\nparts:\n- caption: All\n  chapters:\n"
         "  - file: notebooks/11_one\n  - file: notebooks/12_two\n"
@@ -94,6 +95,23 @@ def test_the_site_shows_what_the_edited_package_gives(book: Path) -> None:
     run(book, *BUILD)
     assert "value is 2" in pages["11_one"].read_text()
     assert "value is 1" in pages["12_two"].read_text()
+
+
+def test_a_build_writes_the_pages_that_have_changed_and_no_other(book: Path) -> None:
+    one, two = (book / "notebooks" / f"{name}.md" for name in ("11_one", "12_two"))
+    table = "\n```{table} A table with a number\n:name: tab-one\n| a |\n|---|\n| 1 |\n```\n"
+    one.write_text(one.read_text() + table)
+    run(book, *BUILD)
+    pages = [book / "_build/html/notebooks" / f"{path.stem}.html" for path in (one, two)]
+    assert "Table 11.1" in pages[0].read_text()
+    assert '<span class="section-number">12 </span>' in pages[1].read_text()
+    written = [page.stat().st_mtime_ns for page in pages]
+    run(book, *BUILD)
+    assert [page.stat().st_mtime_ns for page in pages] == written
+    two.write_text(two.read_text() + "\nMore prose.\n")
+    run(book, *BUILD)
+    assert "More prose." in pages[1].read_text()
+    assert pages[0].stat().st_mtime_ns == written[0]
 
 
 def add_cell(book: Path, chapter: str, code: str) -> None:

@@ -53,7 +53,7 @@ book: setup  ## Run the chapters and render the site to _build/html
 	jupyter-book build -W -n --keep-going . || { rm -rf _build/.doctrees; exit 1; }
 	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html or run make serve"
 
-test: lint type unit book perturbed notebooks-check nbval site-test  ## Run every check that CI runs
+test: lint type unit book notebooks-check nbval site-test  ## Run every check that CI runs
 
 lint: setup  ## Check style and formatting, the chapters' too
 	ruff check .

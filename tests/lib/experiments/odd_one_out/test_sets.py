@@ -13,7 +13,7 @@ from tutorial_lib.experiments.odd_one_out.sets import (
     SetSampler,
     seeded_generator,
 )
-from tutorial_lib.lightning.loaders import TensorRows, batch_loader
+from tutorial_lib.lightning.loaders import EpochOrder, TensorRows, batch_loader
 
 LABELS = torch.tensor([0, 1, 2] * 5 + [0, 1, 0])  # 7, 6 and 5 images of the classes
 
@@ -94,11 +94,13 @@ def fresh(**settings):
 
 
 def test_every_epoch_has_new_sets_that_are_those_of_the_seed():
-    loader = batch_loader(fresh(), batch_size=8, shuffle=True)
+    loader, again = (
+        batch_loader(sets, batch_size=8, order=EpochOrder(sets, seed=0))
+        for sets in (fresh(), fresh())
+    )
     epochs = [torch.cat([images for images, _ in loader])[..., 0, 0, 0] for _ in range(2)]
     assert len(epochs[0]) == 40
     assert not set(map(tuple, epochs[0].tolist())) & set(map(tuple, epochs[1].tolist()))
-    again = batch_loader(fresh(), batch_size=8, shuffle=True)
     assert torch.cat([images for images, _ in again])[..., 0, 0, 0].equal(epochs[0])
 
 

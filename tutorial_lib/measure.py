@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, UntypedStorage
 from torch.autograd.graph import saved_tensors_hooks
@@ -109,8 +110,7 @@ def products_in_a_row(output: Tensor) -> int:
 def power_law(x: Sequence[float], y: Sequence[float]) -> float:
     r"""Fit the exponent of a power law: the slope of a straight line through the logarithms.
 
-    .. math:: y \approx c\, x^a, \qquad
-        a = \frac{\operatorname{cov}(\log x, \log y)}{\operatorname{var}(\log x)}
+    .. math:: y \approx c\, x^a, \qquad \log y \approx a \log x + \log c
 
     Args:
         x: Where it was measured; at least two different values, all above 0.
@@ -133,7 +133,4 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> float:
         wrong = [value for value in values if not 0 < value < math.inf]
         if wrong:
             raise ValueError(f"{name} must be above 0 and finite, got {wrong[0]}")
-    log_x, log_y = [math.log(value) for value in x], [math.log(value) for value in y]
-    mean_x, mean_y = sum(log_x) / len(x), sum(log_y) / len(y)
-    together = sum((a - mean_x) * (b - mean_y) for a, b in zip(log_x, log_y, strict=True))
-    return together / sum((a - mean_x) ** 2 for a in log_x)
+    return float(np.polyfit(np.log(x), np.log(y), deg=1)[0])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tutorial_lib.validation import require_positive
 
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 BYTES = 256
 
 
@@ -64,7 +64,7 @@ class CharacterEncoding:
     def __init__(self, text: str) -> None:
         if not text:
             raise ValueError("text must have at least one character, got none")
-        self.alphabet = [UNKNOWN, *sorted(set(text) - {UNKNOWN})]
+        self.alphabet = [REPLACEMENT, *sorted(set(text) - {REPLACEMENT})]
         self.numbers = {character: token for token, character in enumerate(self.alphabet)}
         self.characters = torch.ones(len(self.alphabet), dtype=torch.int64)
 
@@ -92,7 +92,7 @@ class CharacterEncoding:
             tokens: Token numbers.
 
         Returns:
-            The text; a character that the encoding does not know has become ``UNKNOWN``.
+            The text; a character that the encoding does not know has become ``REPLACEMENT``.
         """
         return "".join(self.labels(tokens))
 
@@ -168,7 +168,7 @@ class ByteLevelBpe:
             tokens: Token numbers.
 
         Returns:
-            The text; bytes that are no character become ``UNKNOWN``.
+            The text; bytes that are no character become ``REPLACEMENT``.
         """
         return _as_text([self.pieces[token] for token in tokens.tolist()])
 
@@ -179,7 +179,7 @@ class ByteLevelBpe:
             tokens: Token numbers.
 
         Returns:
-            Its characters; ``UNKNOWN`` for a part of one.
+            Its characters; ``REPLACEMENT`` for a part of one.
         """
         return [_as_text([self.pieces[token]]) for token in tokens.tolist()]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
-from tutorial_lib.experiments.tiny_gpt.encodings import UNKNOWN, ByteLevelBpe, CharacterEncoding
+from tutorial_lib.experiments.tiny_gpt.encodings import REPLACEMENT, ByteLevelBpe, CharacterEncoding
 
 TEXT = "the cat sat on the mat. the café € “the” end.\n" * 5
 BPE = ByteLevelBpe(TEXT, vocab_size=280)
@@ -34,7 +34,7 @@ def test_characters_are_numbered_in_order_behind_the_unknown_one():
     encoding = CharacterEncoding("cab")
     assert encoding.vocab_size == 4
     assert encoding.encode("abcz").tolist() == [1, 2, 3, 0]
-    assert encoding.decode(torch.tensor([3, 0, 1])) == f"c{UNKNOWN}a"
+    assert encoding.decode(torch.tensor([3, 0, 1])) == f"c{REPLACEMENT}a"
 
 
 def test_bpe_joins_the_most_frequent_pair_first():
@@ -51,7 +51,7 @@ def test_a_part_of_a_character_begins_none_or_the_whole():
     tokens = ByteLevelBpe("ab", vocab_size=256).encode("é€")
     assert len(tokens) == 5  # bytes
     assert ByteLevelBpe("ab", vocab_size=256).characters[tokens].tolist() == [1, 0, 1, 0, 0]
-    assert set(BPE.labels(BPE.encode("漢"))) == {UNKNOWN}
+    assert set(BPE.labels(BPE.encode("漢"))) == {REPLACEMENT}
 
 
 def test_the_bytes_are_those_of_the_tokenizers_own_alphabet():

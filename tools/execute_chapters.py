@@ -28,6 +28,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 CACHE = ROOT / "_build" / ".jupyter_cache"
+LAST_RUN = CACHE / "last_run"  # as old as the newest output; the database changes when it is read
 TIMEOUT = 900  # seconds for a cell; a chapter takes at most two minutes
 
 
@@ -147,6 +148,7 @@ def _store(cache: JupyterCacheAbstract, path: Path, result: Result) -> None:
     data = {"execution_seconds": result.seconds}
     bundle = CacheBundleIn(result.notebook, str(path), data=data)
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    LAST_RUN.write_text(f"{path.stem}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from chapters import ROOT, chapter_paths, read_chapter
 from docutils import nodes
 from docutils.statemachine import StringList
-from execute_chapters import CACHE, executed
+from execute_chapters import LAST_RUN, executed
 from nbformat import NotebookNode
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import getLogger
@@ -32,7 +32,7 @@ class ResultsTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Build the table, and build it again when a chapter has run again."""
-        self.env.note_dependency(str(CACHE / "global.db"))
+        self.env.note_dependency(str(LAST_RUN))
         rows = []
         for path in chapter_paths():
             if not any(is_result(cell) for cell in read_chapter(path).cells):

@@ -74,10 +74,12 @@ def test_every_frozen_cell_has_a_stored_output(path: Path) -> None:
 
 @each_chapter
 def test_no_line_of_prose_begins_with_a_sign_that_markdown_reads(path: Path) -> None:
-    # A line that begins with a percent sign is a comment, and one with a plus opens a list.
+    # A line that begins with a percent sign is a comment; one with a plus opens a list, and so does
+    # one with "1." in the middle of a paragraph.
     for cell in cells_of(path, "markdown"):
         assert not [line for line in cell.source.splitlines() if line.startswith("%")]
         assert not [token for token in PARSER.parse(cell.source) if token.markup == "+"]
+        assert not re.findall(r"(?<=[a-z,;:])\n1[.)] ", cell.source)
 
 
 @each_chapter

@@ -21,7 +21,7 @@ def to_torch_mask(
     .. math:: \bar M_{bH + h,\, i,\, j} = \lnot M_{b,h,i,j}
 
     Args:
-        mask: True where a query may attend; see :func:`align_mask`.
+        mask: True where a query may attend; see :func:`tutorial_lib.masks.align_mask`.
         shape: Shape of the scores, ``(batch, heads, query, key)``.
 
     Returns:

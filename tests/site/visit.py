@@ -21,7 +21,9 @@ RUN_AXE = """async (whole) => {
   const dense = [...document.querySelectorAll("pre, .katex-html")].filter(
     (element) => !whole && !element.querySelector(":not(span)"));
   const parts = dense.map((element) => [...element.childNodes]);
-  dense.forEach((element) => element.replaceChildren(element.textContent));
+  // A formula's letters as plain text would be wider than it, and scroll where it does not.
+  dense.forEach((element) =>
+    element.replaceChildren(element.matches("pre") ? element.textContent : ""));
   const found = await axe.run(document, { resultTypes: ["violations"] });
   dense.forEach((element, index) => element.replaceChildren(...parts[index]));
   return found.violations;

@@ -29,7 +29,7 @@ from claim_record import ChapterRecord, number_of, read_record, write_record
 from claim_runs import Run, Variant, run_notebook
 
 SHIFTS = [1000 * number for number in range(1, 11)]
-PERTURBED = Variant(instructions="sse", threads=2, shift=4242)  # all at once: what CI runs
+PERTURBED = Variant(instructions="sse", threads=2, shift=4242)  # all at once
 
 
 def plan(newest_torch: str = "") -> list[Variant]:
@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("numbers", nargs="*", type=int, metavar="NN", help="chapters; all if none")
     parser.add_argument("--try", nargs="+", dest="tried", metavar="VARIANT", default=[])
     parser.add_argument("--keep", action="store_true", help="record the runs that are tried")
-    parser.add_argument("--perturbed", action="store_true", help="the one run that CI makes")
+    parser.add_argument("--perturbed", action="store_true", help="one run, all changes at once")
     parser.add_argument("--carry", metavar="BASE", help="a commit, or a folder with the book")
     parser.add_argument("--newest-torch", metavar="FOLDER", default="")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)

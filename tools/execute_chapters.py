@@ -92,6 +92,11 @@ def run_outdated(jobs: int = os.cpu_count() or 1, numbers: Collection[int] = ())
 def outputs_of(path: Path) -> dict[str, NotebookNode]:
     """Give a chapter's executed code cells, by their source."""
     notebook, _ = executed(path)
+    return by_source(notebook)
+
+
+def by_source(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    """Give a notebook's code cells, by their source."""
     return {cell.source: cell for cell in notebook.cells if cell.cell_type == "code"}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 from build_notebooks import without_title
 from chapters import ROOT, chapter_paths
-from execute_chapters import executed
+from execute_chapters import by_source, executed
 from nbformat import NotebookNode
 
 FOLDER = ROOT / "_build" / "nbval"
@@ -30,7 +30,7 @@ def main() -> None:
     for path in chapter_paths():
         notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
         chapter, taken = executed(path)
-        fill(notebook, {cell.source: cell for cell in chapter.cells if cell.cell_type == "code"})
+        fill(notebook, by_source(chapter))
         target = FOLDER / path.with_suffix(".ipynb").name
         nbformat.write(notebook, target)
         seconds[target] = taken

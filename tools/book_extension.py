@@ -16,6 +16,7 @@ from api_on_the_site import with_modules
 from chapters import ROOT, chapter_number, chapter_paths, dependency_digest, stamped
 from claim_record import RECORD
 from claims_on_the_site import ClaimsTable, current, with_claims
+from deeper_sections import fold_deeper, with_reading_time
 from docutils import nodes
 from folded_cells import fold_cells
 from myst_nb.sphinx_ import NbMetadataCollector
@@ -48,6 +49,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", number_by_chapter)
     app.connect("env-updated", refuse_failed_chapters)
     app.connect("doctree-resolved", size_figures)
+    app.connect("doctree-resolved", fold_deeper)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", publish_notebooks)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
@@ -118,12 +120,12 @@ def _is_shipped(name: str) -> bool:
 
 
 def stamp_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Tie a chapter's cached outputs to what made them, and say what is known of its claims."""
+    """Tie a chapter's outputs to what made them; say how long it is, and what is known of it."""
     if chapter_number(docname) is not None:
         _known(app.env)[docname] = dependency_digest(source[0])
         app.env.note_dependency(str(RECORD))
         known = current(Path(app.env.doc2path(docname)))
-        source[0] = with_claims(stamped(source[0]), known)
+        source[0] = with_claims(with_reading_time(stamped(source[0])), known)
 
 
 def list_modules(app: Sphinx, docname: str, source: list[str]) -> None:

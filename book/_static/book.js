@@ -8,3 +8,15 @@ const reachWideFormulas = () => {
 
 window.addEventListener("resize", reachWideFormulas);
 window.addEventListener("load", reachWideFormulas);
+
+// A link to a folded section opens it; browsers open a fold only for what stands inside it.
+const openTarget = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const fold = target?.querySelector(":scope > details");
+  if (target?.classList.contains("deeper") && fold) {
+    fold.open = true;
+  }
+};
+
+window.addEventListener("hashchange", openTarget);
+window.addEventListener("load", openTarget);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,18 @@ def test_a_build_writes_the_pages_that_have_changed_and_no_other(book: Path) -> 
     run(book, *BUILD)
     assert "More prose." in pages[1].read_text()
     assert pages[0].stat().st_mtime_ns == written[0]
+
+
+def test_a_section_for_a_second_reading_is_folded_and_its_title_opens_it(book: Path) -> None:
+    chapter = book / "notebooks" / "11_one.md"
+    chapter.write_text(chapter.read_text() + "\n## Deeper: why\n\nBecause.\n\n## After\n\nSeen.\n")
+    run(book, *BUILD)
+    page = (book / "_build/html/notebooks/11_one.html").read_text()
+    section = page.partition('<section class="deeper"')[2].partition("</section>")[0]
+    fold = section.partition("<details><summary>")[2].partition("</details>")[0]
+    assert re.match(r"\s*<h2>(<span.*?</span>)?Deeper: why", fold)
+    assert "Because." in fold.partition("</summary>")[2]
+    assert "Seen." not in section
 
 
 def add_cell(book: Path, chapter: str, code: str) -> None:

@@ -88,7 +88,7 @@ def look_at(browser: Browser, base: str) -> Iterator[Callable[[str, str], Visit]
             if reader not in windows:
                 window = open_context(browser, base, **READERS[reader])
                 windows[reader] = stack.enter_context(window)
-            return visit(windows[reader], base, path, whole=reader == "light")
+            return visit(windows[reader], base, path)
 
         yield look
 

@@ -100,26 +100,24 @@ def watch(page: Page, base: str) -> Trouble:
     return trouble
 
 
-def visit(context: BrowserContext, base: str, path: str, *, whole: bool) -> Visit:
-    """Open a page, look at it and close it.
-
-    Args:
-        context: The reader's window.
-        base: The address of the site.
-        path: The page.
-        whole: Whether the accessibility checker looks at each letter of code and formulas.
-    """
+def visit(context: BrowserContext, base: str, path: str) -> Visit:
+    """Open a page, look at it and close it."""
     page = context.new_page()
     trouble = watch(page, base)
     page.goto(path)
-    violations = run_axe(page, whole=whole)  # takes longer than what a script would still fetch
+    violations = run_axe(page, whole=False)  # takes longer than what a script would still fetch
     facts = page.evaluate(FACTS.read_text("utf-8"))
     page.close()
     return Visit(trouble, facts, violations)
 
 
 def run_axe(page: Page, *, whole: bool = True) -> list[str]:
-    """Name what the accessibility checker objects to: the rule, the element, the reason."""
+    """Name what the accessibility checker objects to: the rule, the element, the reason.
+
+    Args:
+        page: The page, as it stands open.
+        whole: Whether it looks at each letter of code and formulas.
+    """
     page.evaluate(AXE.read_text("utf-8"))
     return [
         f"{rule['id']}: {node['html'][:150]} {' '.join(node['failureSummary'].split())[:300]}"

@@ -59,12 +59,15 @@ lint: setup  ## Check style and formatting, the chapters' too
 	ruff check .
 	ruff format --check .
 	python tools/lint_chapters.py
+	node_modules/.bin/biome check
 	codespell
 
 type: setup  ## Check types
 	node_modules/.bin/pyright
+	node_modules/.bin/tsc -p jsconfig.json
 
 unit: setup  ## Test the package and the tools
+	node --test "tests/live/*.test.mjs"
 	pytest -n $(JOBS) --dist worksteal tests/lib tests/tools
 
 chapter: setup  ## make chapter NN: check, run and open one chapter; the other pages get no outputs

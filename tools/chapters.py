@@ -17,6 +17,7 @@ from myst_parser.config.main import MdParserConfig
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
+VENDOR = ROOT / "_build" / "vendor"  # what the site ships beside book/_static
 PACKAGE = "tutorial_lib"
 ENVIRONMENT = ("requirements.txt", "constraints.txt")
 COMMAND_LINE = f"{PACKAGE}/lightning/cli.py"  # who imports it may run every config

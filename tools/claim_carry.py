@@ -22,6 +22,7 @@ from typing import Any
 from chapters import ROOT, computation_digest, read_chapter
 from claim_record import ChapterRecord
 from claim_runs import Run, Variant, run_notebook
+from folded_cells import LIVE
 from nbformat import NotebookNode
 
 # All at once, on one thread, whose sums are added in one order.
@@ -127,9 +128,7 @@ def refuse_a_difference(old: NotebookNode, new: NotebookNode, was: Run, now: Run
     Raises:
         NotCarriedError: At the first cell, or else the first claim, that gave something else.
     """
-    cells, others = (
-        [cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (old, new)
-    )
+    cells, others = (list(cells_that_compute(notebook)) for notebook in (old, new))
     if len(cells) != len(others):
         raise NotCarriedError(f"there were {len(cells)} code cells, and there are {len(others)}")
     for number, (cell, other) in enumerate(zip(cells, others, strict=True), start=1):
@@ -147,6 +146,13 @@ def refuse_a_difference(old: NotebookNode, new: NotebookNode, was: Run, now: Run
             )
     if (was.instructions, was.torch) != (now.instructions, now.torch) or not now.torch:
         raise NotCarriedError(f"ran on torch {was.torch!r}, {was.instructions}; then {now.torch!r}")
+
+
+def cells_that_compute(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    """Give the code cells; a figure to touch shows what others computed, and holds no claim."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and LIVE not in cell.metadata.get("tags", []):
+            yield cell
 
 
 def first_difference(one: list[str], other: list[str]) -> tuple[str, str]:

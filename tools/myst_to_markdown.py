@@ -13,6 +13,7 @@ from typing import Any
 from docutils.parsers.rst import Directive
 from docutils.parsers.rst.directives.admonitions import Admonition, Note
 from docutils.parsers.rst.directives.tables import ListTable
+from live_figures import LiveDirective
 from markdown_it.token import Token
 from myst import PARSER
 from myst_parser.parsers.directives import parse_directive_text
@@ -143,6 +144,11 @@ def _figure(name: str, block: Block, references: References) -> str:
     return f"![{block.options['alt']}]({address})\n\n**Fig. {number}** {caption}"
 
 
+def _live(name: str, block: Block, references: References) -> str:
+    caption = to_markdown(block.body, references)
+    return f"**On the book's site a figure to touch stands here.** {caption}"
+
+
 def _dropdown(name: str, block: Block, references: References) -> str:
     body = to_markdown(block.body, references)
     return f"<details><summary>{block.argument}</summary>\n\n{body}\n\n</details>"
@@ -201,6 +207,7 @@ DIRECTIVES: dict[str, tuple[type[Directive], Convert]] = {
     "admonition": (Admonition, _admonition),
     "dropdown": (DropdownDirective, _dropdown),
     "figure": (Figure, _figure),
+    "live": (LiveDirective, _live),
     "math": (MathDirective, _math),
     "list-table": (ListTable, _list_table),
     **dict.fromkeys(TITLES, (Note, _admonition)),

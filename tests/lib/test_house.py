@@ -15,6 +15,7 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.r
 GROUND_FLOOR = [path.name for path in MODULES if len(path.parts) == 1 and path.name[0] != "_"]
 # Which folder may import which, besides itself and the ground floor.
 FOLDERS = {
+    "live": set(),
     "interop": set(),
     "lightning": set(),
     "experiments": {"lightning", "interop"},

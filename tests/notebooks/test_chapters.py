@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from chapters import ROOT, chapter_number, chapter_paths
 from claim_syntax import claims_of, without_magics
-from folded_cells import CHECK, DRAW, title_of
+from folded_cells import CHECK, DRAW, LIVE, title_of
 from myst import PARSER
 from nbformat import NotebookNode
 
@@ -207,6 +207,16 @@ def test_code_that_is_folded_as_drawing_draws(path: Path) -> None:
     for cell in cells_of(path, "code"):
         if has_tag(cell, DRAW):
             assert "plt.show()" in cell.source
+
+
+@each_chapter
+def test_a_cell_of_a_figure_to_touch_does_nothing_else(path: Path) -> None:
+    for cell in cells_of(path, "code"):
+        shows = "show(" in without_magics(cell.source).replace("plt.show(", "")
+        assert has_tag(cell, LIVE) == shows
+        if shows:
+            assert "assert" not in cell.source
+            assert "alt=" in cell.source
 
 
 @each_chapter

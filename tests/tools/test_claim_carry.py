@@ -74,6 +74,21 @@ def carry(base: Path, code: str, known: ChapterRecord | None = None) -> ChapterR
     return carried(now / "notebooks" / "11_one.md", known or record_of(base), base, now)
 
 
+@pytest.mark.parametrize("tags", ["live", "draw"])
+def test_runs_are_kept_where_only_a_figure_to_touch_is_added(
+    base: Path, chapter: Path, tags: str
+) -> None:
+    cell = f"\n```{{code-cell}} ipython3\n:tags: [{tags}]\n\nprint('seen')\n```\n"
+    known = record_of(base)
+    chapter.write_text(chapter.read_text() + cell)
+    same = "def double(x):\n    return 2 * x\n"
+    if tags == "live":
+        assert carry(base, same, known).runs == RUNS
+    else:
+        with pytest.raises(NotCarriedError, match="there were 2 code cells, and there are 3"):
+            carry(base, same, known)
+
+
 def test_runs_are_kept_where_nothing_came_out_differently(base: Path, chapter: Path) -> None:
     known = record_of(base)
     kept = carry(base, "def double(x):\n    twice = x + x\n    return twice\n", known)

@@ -42,7 +42,7 @@ def book(tmp_path: Path) -> Path:
         "  - file: notebooks/11_one\n  - file: notebooks/12_two\n"
     )
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "tutorial_lib").mkdir()
+    shutil.copytree(ROOT / "tutorial_lib" / "live", tmp_path / "tutorial_lib" / "live")
     (tmp_path / "tutorial_lib" / "__init__.py").write_text("")
     for name, module in (("11_one", "left"), ("12_two", "right")):
         (tmp_path / "notebooks" / f"{name}.md").write_text(CHAPTER.format(module=module))
@@ -125,6 +125,27 @@ def test_a_section_for_a_second_reading_is_folded_and_its_title_opens_it(book: P
     assert re.match(r"\s*<h2>(<span.*?</span>)?Deeper: why", fold)
     assert "Because." in fold.partition("</summary>")[2]
     assert "Seen." not in section
+
+
+def test_a_figure_to_touch_is_drawn_beforehand_and_loads_the_scripts_of_the_site(
+    book: Path,
+) -> None:
+    add_cell(
+        book, "11_one", "from tutorial_lib.live.figure import show\nshow('mask', alt='A mask.')"
+    )
+    run(book, *BUILD)
+    one, two = (
+        (book / "_build/html/notebooks" / f"{name}.html").read_text()
+        for name in ("11_one", "12_two")
+    )
+    assert (
+        '<div class="live-panels" role="img" aria-label="A mask."><div class="live-panel">' in one
+    )
+    for script in ("numbers", "mask", "element"):
+        assert f"live/{script}.js" in one
+        assert f"live/{script}.js" not in two
+        assert (book / f"_build/html/_static/live/{script}.js").is_file()
+    assert "customElements" not in one  # a notebook's own copy of the scripts
 
 
 def add_cell(book: Path, chapter: str, code: str) -> None:

@@ -59,7 +59,7 @@ lint: setup  ## Check style and formatting, the chapters' too
 	ruff check .
 	ruff format --check .
 	python tools/lint_chapters.py
-	node_modules/.bin/biome check
+	node_modules/.bin/biome check book/_static tutorial_lib/live tests/live tools
 	codespell
 
 type: setup  ## Check types

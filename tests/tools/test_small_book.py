@@ -131,7 +131,9 @@ def test_a_figure_to_touch_is_drawn_beforehand_and_loads_the_scripts_of_the_site
     book: Path,
 ) -> None:
     add_cell(
-        book, "11_one", "from tutorial_lib.live.figure import show\nshow('mask', alt='A mask.')"
+        book,
+        "11_one",
+        "from tutorial_lib.live.figure import live_figure\nlive_figure('mask', alt='A mask.')",
     )
     run(book, *BUILD)
     one, two = (

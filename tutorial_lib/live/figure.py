@@ -13,7 +13,7 @@ FIGURES = sorted(path.stem for path in SCRIPTS.glob("*.js") if path.stem not in 
 
 
 class LiveFigure:
-    """What :func:`show` gives; a notebook displays it."""
+    """What :func:`live_figure` gives; a notebook displays it."""
 
     def __init__(self, name: str, alt: str, data: dict[str, Any]) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class LiveFigure:
         return f"{self.element()}<style>{style}</style><script>{''.join(scripts)}</script>"
 
 
-def show(name: str, *, alt: str, **data: Any) -> LiveFigure:
+def live_figure(name: str, *, alt: str, **data: Any) -> LiveFigure:
     """Show a figure that one can drag, click and type in; everything runs in the browser.
 
     Args:

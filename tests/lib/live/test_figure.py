@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from tutorial_lib.live.figure import FIGURES, SCRIPTS, scripts_of, show
+from tutorial_lib.live.figure import FIGURES, SCRIPTS, live_figure, scripts_of
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_brings_its_scripts_in_the_order_in_which_they_need_each_other(name: str) -> None:
-    shown = show(name, alt="a picture")._repr_html_()
+    shown = live_figure(name, alt="a picture")._repr_html_()
     assert scripts_of(name)[0] == "numbers"
     assert scripts_of(name)[-1] == "element"
     places = [
@@ -22,12 +22,12 @@ def test_a_figure_brings_its_scripts_in_the_order_in_which_they_need_each_other(
 
 
 def test_what_is_said_of_a_picture_is_on_one_line_and_escaped() -> None:
-    element = show("mask", alt='a "b"\n  <c>').element()
+    element = live_figure("mask", alt='a "b"\n  <c>').element()
     assert 'aria-label="a &quot;b&quot; &lt;c&gt;"' in element
 
 
 def test_no_text_of_the_data_ends_its_script() -> None:
-    element = show("gpt", alt="a picture", beginning="</script>").element()
+    element = live_figure("gpt", alt="a picture", beginning="</script>").element()
     (data,) = re.findall(r'<script type="application/json">(.*?)</script>', element)
     assert json.loads(data) == {"beginning": "</script>"}
 
@@ -43,4 +43,4 @@ def test_a_figure_asks_for_nothing_outside() -> None:
 )
 def test_a_wrong_call_says_what_was_needed(name: str, alt: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        show(name, alt=alt)
+        live_figure(name, alt=alt)

@@ -1,6 +1,6 @@
 // The tiny GPT of chapter 44, as its page has trained it: type a beginning and watch it write.
 {
-  const LONGEST = 48; // tokens that are read at a time
+  const LONGEST = 32; // tokens that are read at a time
   const WRITTEN = 40; // tokens a press
 
   /** @typedef {{weights: Record<string, Matrix>, heads: number, positions: string, pieces: string[],

@@ -125,16 +125,12 @@ def is_close(answer: Tensor, expected: Tensor, tolerance: float = 1e-6) -> bool:
 
 
 def explain(
-    got: Tensor | float,
-    expected: Tensor | float,
-    wrong: Mapping[str, Tensor | float],
-    *,
-    otherwise: str,
-    tolerance: float = 1e-6,
+    got: Any, expected: Any, wrong: Mapping[str, Any], *, otherwise: str, tolerance: float = 1e-6
 ) -> None:
     """Raise unless an answer is right, with the sentence of the mistake that gives this answer.
 
     What is right is looked at first, so a mistake may give the right answer for some arguments.
+    Tensors and numbers agree when they are close, everything else when it is equal.
 
     Args:
         got: What the reader's code gave.
@@ -147,7 +143,9 @@ def explain(
         AssertionError: With the sentence of the first mistake that gives this answer.
     """
 
-    def is_it(value: Tensor | float) -> bool:
+    def is_it(value: Any) -> bool:
+        if not all(isinstance(x, Tensor | float | int) for x in (got, value)):
+            return got == value
         answer, other = (torch.as_tensor(x, dtype=torch.float64) for x in (got, value))
         return answer.shape == other.shape and is_close(answer, other, tolerance)
 

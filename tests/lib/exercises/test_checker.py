@@ -126,6 +126,14 @@ def test_what_is_close_is_close_within_the_tolerance():
     explain(0.1, torch.tensor(0.1, dtype=torch.float64), {}, otherwise="too far", tolerance=0.0)
 
 
+def test_lists_and_dictionaries_are_compared_whole():
+    explain({"a": (2,)}, {"a": (2,)}, {}, otherwise="something else")
+    with pytest.raises(AssertionError, match=r"^backwards$"):
+        explain([2, 1], [1, 2], {"a number": 1, "backwards": [2, 1]}, otherwise="something else")
+    with pytest.raises(AssertionError, match=r"^something else$"):
+        explain(None, torch.ones(2), MISTAKES, otherwise="something else")
+
+
 def test_asking_gives_what_the_answer_gives():
     assert ask(lambda tensor, pieces, number: (len(pieces), number), ROWS, ["a"], 3) == (1, 3)
 

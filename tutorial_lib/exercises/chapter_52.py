@@ -25,28 +25,59 @@ Split = Callable[[Tensor], tuple[Tensor, Tensor]]
 def future_is_found(sees_the_future: Callable) -> None:
     """Try models that see the future in different ways, and models that do not."""
     x = torch.randn(3, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(52))
-    for training in (True, False):
-        for model, leaks, name in _decoders():
-            _require(sees_the_future(model.train(training), x.clone()), leaks, name)
+    says = {True: "that every model sees the future", False: "that no model sees the future"}
+    _require(
+        [
+            (_verdict(sees_the_future(model.train(training), x.clone())), leaks, name, advice)
+            for training in (True, False)
+            for model, leaks, name, advice in _decoders()
+        ],
+        says,
+    )
 
 
 @check.exercise(2, hint="Look at step 0, at the peak, past the last step, and at warmup_steps=0.")
 def unsound_schedules_are_found(is_sound: Callable) -> None:
     """Try schedules that break at different ends, and schedules that do not."""
-    for schedule, sound, name in _schedules():
-        _require(is_sound(schedule), sound, name)
+    says = {True: "that every schedule is sound", False: "that no schedule is sound"}
+    verdicts = [
+        (_verdict(is_sound(schedule)), sound, name, advice)
+        for schedule, sound, name, advice in _schedules()
+    ]
+    _require(verdicts, says)
 
 
 @check.exercise(3, hint="Call split on tokens that all differ; keep a clone to compare with.")
 def wrong_shifts_are_found(is_shifted: Callable) -> None:
     """Try splits that shift wrongly, and the right one."""
-    for split, right, name in _splits():
-        _require(is_shifted(split), right, name)
+    says = {True: "that every split is right", False: "that no split is right"}
+    verdicts = [
+        (_verdict(is_shifted(split)), right, name, advice)
+        for split, right, name, advice in _splits()
+    ]
+    _require(verdicts, says)
 
 
-def _require(got: object, needed: bool, name: str) -> None:
+def _verdict(got: object) -> bool:
     assert isinstance(got, bool), f"the answer must be True or False, got {got!r}"
-    assert got == needed, f"for {name} the answer must be {needed}, got {got}"
+    return got
+
+
+def _require(verdicts: list[tuple[bool, bool, str, str]], says: dict[bool, str]) -> None:
+    """Raise unless a reader's test is right about everything.
+
+    Args:
+        verdicts: What it said, what is needed, of what, and what it should look at.
+        says: What a test says that always gives True, or always False.
+    """
+    got = [verdict for verdict, _, _, _ in verdicts]
+    needed = [need for _, need, _, _ in verdicts]
+    if got == needed:
+        return
+    assert len(set(got)) > 1, f"your test says {says[got[0]]}: it gives {got[0]} for all of them"
+    assert got != [not need for need in needed], "your test gives True for False, False for True"
+    found, need, name, advice = next(row for row in verdicts if row[0] != row[1])
+    raise AssertionError(f"for {name} the answer must be {need}, got {found}: {advice}")
 
 
 class _Decoder(nn.Module):
@@ -85,22 +116,37 @@ def _next_token_seen(model: _Decoder, x: Tensor) -> Tensor:
     return model.decoder(x, attn_mask=torch.ones(length, length, dtype=torch.bool).tril(1))
 
 
-def _decoders() -> Iterator[tuple[nn.Module, bool, str]]:
-    yield _Decoder(lambda m, x: m.decoder(x, is_causal=True)), False, "a causal decoder"
-    yield _Decoder(lambda m, x: m.decoder(x)), True, "a decoder without mask"
+def _first_sees_the_last(model: _Decoder, x: Tensor) -> Tensor:
+    return torch.cat([x[:, :1] + x[:, -1:], x[:, 1:]], dim=1)
+
+
+def _decoders() -> Iterator[tuple[nn.Module, bool, str, str]]:
+    """Give models, whether they see the future, what they are, and what finds it."""
+    rounding = "rounding differs a little, so compare with a tolerance"
+    modes = "look in train() and in eval(), whatever mode the model comes in"
+    yield _Decoder(lambda m, x: m.decoder(x, is_causal=True)), False, "a causal decoder", rounding
+    bare = _Decoder(lambda m, x: m.decoder(x))
+    yield bare, True, "a decoder without mask", "change later tokens, look at earlier outputs"
     training = _Decoder(lambda m, x: m.decoder(x, is_causal=m.training))
-    yield training, True, "a mask that is there only while training"
+    yield training, True, "a mask that is there only while training", modes
     evaluation = _Decoder(lambda m, x: m.decoder(x, is_causal=not m.training))
-    yield evaluation, True, "a mask that is there only in evaluation mode"
-    yield _Decoder(_next_token_seen), True, "a mask that shows one token too many"
-    yield _Decoder(_last_layer_without_mask), True, "a mask that the last layer does not get"
+    yield evaluation, True, "a mask that is there only in evaluation mode", modes
+    one_more = "a mask that shows one token too many"
+    yield _Decoder(_next_token_seen), True, one_more, "change the very next token too"
+    last = "a mask that the last layer does not get"
+    yield _Decoder(_last_layer_without_mask), True, last, "compare what the whole model gives"
+    far = "a first output that sees the last token"
+    yield _Decoder(_first_sees_the_last), True, far, "change all later tokens, not only the next"
     for example, which in [(0, "first"), (-1, "last")]:
         one = _Decoder(partial(_only_one_example_leaks, example=example))
-        yield one, True, f"a mask that the {which} example does not get"
-    yield _Decoder(lambda m, x: x.cumsum(dim=1)), False, "a running sum"
+        name = f"a mask that the {which} example does not get"
+        yield one, True, name, "compare the outputs of all examples of the batch"
+    yield _Decoder(lambda m, x: x.cumsum(dim=1)), False, "a running sum", rounding
 
 
-def _schedules() -> Iterator[tuple[Callable[..., float], bool, str]]:
+def _schedules() -> Iterator[tuple[Callable[..., float], bool, str, str]]:
+    """Give schedules, whether they are sound, what they are, and what finds the fault."""
+
     def line(step: int, warmup_steps: int) -> float:
         return min(1.0, (step + 1) / (warmup_steps + 1))
 
@@ -136,18 +182,33 @@ def _schedules() -> Iterator[tuple[Callable[..., float], bool, str]]:
     def above_one(step: int, *, warmup_steps: int, total_steps: int) -> float:
         return 2.0 * linear(step, warmup_steps=warmup_steps, total_steps=total_steps)
 
-    yield cosine_with_warmup, True, "the package's cosine"
-    yield constant, True, "a warm-up, then a constant rate"
-    yield linear, True, "a fall in a line that stays at 0"
-    yield from_zero, False, "a first step of 0"
-    yield below_the_peak, False, "a peak below 1"
-    yield rises_again, False, "a cosine that rises again past the end"
-    yield goes_below_zero, False, "a line that goes below 0 past the end"
-    yield needs_a_warmup, False, "a division by zero without warm-up"
-    yield above_one, False, "a peak of 2"
+    def rises_on_the_way(step: int, *, warmup_steps: int, total_steps: int) -> float:
+        middle = (warmup_steps + total_steps) // 2
+        if step < warmup_steps:
+            return line(step, warmup_steps)
+        return 0.5 if warmup_steps < step < middle else float(step in (warmup_steps, middle))
+
+    def shape(name: str) -> str:
+        return f"{name} is sound: only what the task lists is required"
+
+    yield cosine_with_warmup, True, "the package's cosine", shape("it")
+    yield constant, True, "a warm-up, then a constant rate", shape("a rate that stays")
+    yield linear, True, "a fall in a line that stays at 0", shape("a line")
+    yield from_zero, False, "a first step of 0", "look at step 0, with a warm-up"
+    yield below_the_peak, False, "a peak below 1", "the largest factor must be exactly 1"
+    yield rises_again, False, "a cosine that rises again past the end", "go on past total_steps"
+    past = "go on past total_steps, and look for factors below 0"
+    yield goes_below_zero, False, "a line that goes below 0 past the end", past
+    way = "compare each step behind the peak with the one before, not only the ends"
+    yield rises_on_the_way, False, "a factor that rises to 1 again on the way down", way
+    division = "try warmup_steps=0, and count an error as not sound"
+    yield needs_a_warmup, False, "a division by zero without warm-up", division
+    yield above_one, False, "a peak of 2", "the largest factor must be exactly 1"
 
 
-def _splits() -> Iterator[tuple[Split, bool, str]]:
+def _splits() -> Iterator[tuple[Split, bool, str, str]]:
+    """Give splits, whether they are right, what they are, and what finds the fault."""
+
     def in_place(tokens: Tensor) -> tuple[Tensor, Tensor]:
         tokens[:, -1] = 0
         return shifted(tokens)
@@ -157,12 +218,26 @@ def _splits() -> Iterator[tuple[Split, bool, str]]:
         labels[0] = tokens[0, 1:]
         return tokens[:, :-1], labels
 
-    yield cast(Split, shifted), True, "the package's function"
-    yield lambda t: (t[:, :-1].clone(), t[:, 1:].clone()), True, "one that returns copies"
-    yield lambda t: (t[:, :-1], t[:, :-1]), False, "labels that are not shifted"
-    yield lambda t: (t[:, 1:], t[:, :-1]), False, "labels that are the token before"
-    yield lambda t: (t[:, :-2], t[:, 2:]), False, "labels that are two tokens on"
-    yield lambda t: (t, t.roll(-1, dims=1)), False, "a roll, whose last label is the start token"
-    yield lambda t: (t[:-1], t[1:]), False, "a shift along the batch"
-    yield first_row_only, False, "labels that are shifted in the first row only"
-    yield in_place, False, "one that changes the tokens"
+    def last_label_lost(tokens: Tensor) -> tuple[Tensor, Tensor]:
+        labels = tokens[:, 1:].clone()
+        labels[:, -1] = tokens[:, 1]
+        return tokens[:, :-1], labels
+
+    values, differ = "compare the values too", "use tokens that all differ"
+    own = "compare what is read with tokens[:, :-1], too"
+    yield cast(Split, shifted), True, "the package's function", values
+    copies = "compare values, not identity or memory"
+    yield lambda t: (t[:, :-1].clone(), t[:, 1:].clone()), True, "one that returns copies", copies
+    yield lambda t: (t[:, :-1], t[:, :-1]), False, "labels that are not shifted", differ
+    yield lambda t: (t[:, 1:], t[:, :-1]), False, "labels that are the token before", values
+    yield lambda t: (t[:, 1:], t[:, 1:]), False, "a decoder that reads what it should say", own
+    yield lambda t: (t[:, 1:-1], t[:, 2:]), False, "a start token that is never read", own
+    yield lambda t: (t[:, :-2], t[:, 2:]), False, "labels that are two tokens on", values
+    roll = "a roll, whose last label is the start token"
+    yield lambda t: (t, t.roll(-1, dims=1)), False, roll, "compare every place, the last too"
+    yield lambda t: (t[:-1], t[1:]), False, "a shift along the batch", "use several examples"
+    yield first_row_only, False, "labels that are shifted in the first row only", "look at all rows"
+    lost = "labels whose last one is another token"
+    yield last_label_lost, False, lost, "compare every place, the last too"
+    before = "compare tokens with a clone that you made before the call"
+    yield in_place, False, "one that changes the tokens", before

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from architecture_attention import head, multi_head
 from architecture_layers import decoder_layer, encoder_layer
-from architecture_shapes import Drawing, to_svg
+from architecture_shapes import Drawing
+from architecture_svg import to_svg
 from architecture_whole import whole
 from chapters import ROOT
 

@@ -53,7 +53,7 @@
     whole: drawing.closest("figure").matches(".whole"),
     here: drawing.querySelectorAll(".pill").length,
     name: drawing.querySelector("title").textContent,
-    caption: drawing.closest("figure").querySelector("figcaption").textContent,
+    caption: drawing.closest("figure").querySelector("figcaption").textContent.trim(),
     colours: [...drawing.querySelectorAll("text")].map(
       (words) => `${getComputedStyle(words).fill} on ${groundOfWords(words)}`,
     ),

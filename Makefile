@@ -23,7 +23,7 @@ ifneq (,$(filter claims claims-carry chapter,$(firstword $(MAKECMDGOALS))))
 $(NN):: ; @:
 endif
 
-.PHONY: help setup book test lint type unit chapter notebooks notebooks-check notebooks-freeze nbval \
+.PHONY: help setup book test lint type unit chapter pictures notebooks notebooks-check notebooks-freeze nbval \
 	site-test perturbed claims claims-carry serve lab clean
 
 help:  ## List the commands
@@ -80,6 +80,9 @@ chapter: setup  ## make chapter NN: check, run and open one chapter; the other p
 	@page=$$(echo _build/chapter/_build/html/notebooks/$(NN)_*.html); \
 	    echo "The page is ready: file://$(CURDIR)/$$page"; \
 	    python -m webbrowser "file://$(CURDIR)/$$page" > /dev/null 2>&1 || true
+
+pictures: setup  ## Draw the pictures of the architecture, book/_static/architecture/*.svg
+	python tools/draw_architecture.py
 
 notebooks: setup  ## Make notebooks/*.ipynb from notebooks/*.md
 	python tools/build_notebooks.py

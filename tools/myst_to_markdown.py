@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from architecture import caption_of, file_of, words_of
+from architecture_on_the_site import Architecture
+from chapters import ROOT
 from docutils.parsers.rst import Directive
 from docutils.parsers.rst.directives.admonitions import Admonition, Note
 from docutils.parsers.rst.directives.tables import ListTable
-from live_figures import LiveDirective
 from markdown_it.token import Token
 from myst import PARSER
 from myst_parser.parsers.directives import parse_directive_text
@@ -62,10 +64,11 @@ def to_markdown(text: str, references: References) -> str:
 
 
 def figure_name(token: Token) -> str | None:
-    """Give the name of a figure directive; other tokens have none."""
-    if token.info.startswith("{figure}"):
-        path = token.info.removeprefix("{figure}").strip()
-        return parse_directive_text(Figure, path, token.content).options.get("name")
+    """Give the name of a figure or of a picture of the architecture; other tokens have none."""
+    name, _, argument = token.info[1:].partition("}")
+    if token.info.startswith("{") and name in ("figure", "architecture"):
+        directive, _ = DIRECTIVES[name]
+        return parse_directive_text(directive, argument.strip(), token.content).options.get("name")
     return None
 
 
@@ -144,9 +147,15 @@ def _figure(name: str, block: Block, references: References) -> str:
     return f"![{block.options['alt']}]({address})\n\n**Fig. {number}** {caption}"
 
 
-def _live(name: str, block: Block, references: References) -> str:
-    caption = to_markdown(block.body, references)
-    return f"**On the book's site a figure to touch stands here.** {caption}"
+def _architecture(name: str, block: Block, references: References) -> str:
+    part = block.options.get("part", "")
+    title, description = words_of(block.argument, part)
+    path = file_of(block.argument, part).relative_to(ROOT)
+    address = references.file(f"../{path.as_posix()}")  # chapters lie one folder deep
+    caption = to_markdown(caption_of(block.argument, part, block.body), references)
+    if "name" in block.options:
+        caption = f"**Fig. {references.number(block.options['name'])}** {caption}"
+    return f"![{title}. {description}]({address})\n\n{caption}"
 
 
 def _dropdown(name: str, block: Block, references: References) -> str:
@@ -205,9 +214,9 @@ TITLES = {
 Convert = Callable[[str, Block, References], str]
 DIRECTIVES: dict[str, tuple[type[Directive], Convert]] = {
     "admonition": (Admonition, _admonition),
+    "architecture": (Architecture, _architecture),
     "dropdown": (DropdownDirective, _dropdown),
     "figure": (Figure, _figure),
-    "live": (LiveDirective, _live),
     "math": (MathDirective, _math),
     "list-table": (ListTable, _list_table),
     **dict.fromkeys(TITLES, (Note, _admonition)),

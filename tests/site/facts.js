@@ -37,7 +37,30 @@
   );
   const colours = letters.map((e) => `${getComputedStyle(e).color} on ${groundOf(e)}`);
 
+  // Words of a drawing stand on the last rectangle that was filled under them.
+  const groundOfWords = (words) => {
+    const box = words.getBoundingClientRect();
+    const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+    const under = [...words.ownerSVGElement.querySelectorAll("rect")].filter((rectangle) => {
+      const edges = rectangle.getBoundingClientRect();
+      const isBehind = rectangle.compareDocumentPosition(words) & Node.DOCUMENT_POSITION_FOLLOWING;
+      const isAround = edges.left < x && x < edges.right && edges.top < y && y < edges.bottom;
+      return isBehind && isAround && getComputedStyle(rectangle).fill !== "none";
+    });
+    return under.length ? getComputedStyle(under.pop()).fill : groundOf(words.closest("figure"));
+  };
+  const drawings = [...article.querySelectorAll("svg.architecture")].map((drawing) => ({
+    whole: drawing.closest("figure").matches(".whole"),
+    here: drawing.querySelectorAll(".pill").length,
+    name: drawing.querySelector("title").textContent,
+    caption: drawing.closest("figure").querySelector("figcaption").textContent.trim(),
+    colours: [...drawing.querySelectorAll("text")].map(
+      (words) => `${getComputedStyle(words).fill} on ${groundOfWords(words)}`,
+    ),
+  }));
+
   return {
+    drawings,
     prose: prose.textContent,
     failedFormulas: all(".katex-error").map((e) => e.textContent),
     images,

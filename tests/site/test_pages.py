@@ -107,6 +107,25 @@ def test_code_and_formulas_stand_out_from_their_ground(
         assert contrast(colours) >= LEAST_CONTRAST, colours
 
 
+@pytest.mark.parametrize("chapter", chapter_paths(), ids=lambda chapter: chapter.stem)
+def test_a_chapter_shows_where_in_the_architecture_it_is(chapter: Path, look_at: Look) -> None:
+    drawings = look_at(page_of(chapter), "light").facts["drawings"]
+    (whole,) = [drawing for drawing in drawings if drawing["whole"]]
+    assert whole["here"] == 1
+    assert whole["caption"].startswith("You are here: ")
+    assert len({drawing["name"] for drawing in drawings}) == len(drawings)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_the_words_of_a_drawing_stand_out_from_their_ground(
+    path: str, reader: str, look_at: Look
+) -> None:
+    for drawing in look_at(path, reader).facts["drawings"]:
+        assert drawing["colours"]
+        for colours in drawing["colours"]:
+            assert contrast(colours) >= LEAST_CONTRAST, (drawing["name"], colours)
+
+
 def contrast(colours: str) -> float:
     """Give the contrast ratio of WCAG 2.1 for ``rgb(...) on rgb(...)``."""
     both = [[int(value) / 255 for value in re.findall(r"\d+", c)] for c in colours.split(" on ")]

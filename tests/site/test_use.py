@@ -12,6 +12,7 @@ from visit import READERS, open_context, page_paths, run_axe
 SOLUTION = ".tag_solution details.hide"
 CHECKS = ".tag_check details.hide"
 GROUND = "getComputedStyle(document.body).backgroundColor"
+INK = "getComputedStyle(document.querySelector('svg.architecture .words')).fill"
 WIDE_FORMULAS = """() => [...document.querySelectorAll(".katex-display")]
   .filter((formula) => formula.scrollWidth > formula.clientWidth)
   .map((formula) => ({
@@ -193,7 +194,7 @@ def test_the_search_opens_with_control_and_k(page: Page) -> None:
 def test_the_theme_switch_darkens_the_page_and_is_remembered(page: Page) -> None:
     page.goto("book/index.html")
     root = page.locator("html")
-    light = page.evaluate(GROUND)
+    light, ink = page.evaluate(GROUND), page.evaluate(INK)
     switch = page.get_by_role("button", name="Color mode")
     while root.get_attribute("data-mode") != "dark":
         before = root.get_attribute("data-mode") or ""
@@ -201,6 +202,7 @@ def test_the_theme_switch_darkens_the_page_and_is_remembered(page: Page) -> None
         expect(root).not_to_have_attribute("data-mode", before)
     dark = page.evaluate(GROUND)
     assert dark != light
+    assert page.evaluate(INK) != ink  # drawings follow the switch too
     page.reload()
     expect(root).to_have_attribute("data-theme", "dark")
     assert page.evaluate(GROUND) == dark

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from architecture import words_of
 from myst_to_markdown import to_markdown
 from references import References
 
@@ -15,6 +16,10 @@ def references(tmp_path: Path) -> References:
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "12_heads.md").write_text("# Many heads\n")
     (tmp_path / "notebooks" / "drawing.svg").write_text("<svg/>")
+    folder = tmp_path / "book" / "_static" / "architecture"
+    folder.mkdir(parents=True)
+    (folder / "transformer-encoder.svg").write_text("<svg/>")
+    (folder / "head.svg").write_text("<svg/>")
     (tmp_path / "book" / "notation.md").write_text("# Notation\n")
     (tmp_path / "book" / "glossary.md").write_text(
         "# Glossary\n\n```{glossary}\npad\npadding\n  Fills up.\n\n"
@@ -87,6 +92,25 @@ def test_markup_becomes_plain_markdown(source: str, expected: str, references: R
     assert to_markdown(source, references) == expected
 
 
+def test_a_picture_of_the_architecture_is_an_image_with_its_words(references: References) -> None:
+    source = ":::{architecture} transformer\n:part: encoder\n\nSee {eq}`eq-11-a`.\n:::"
+    image, caption = to_markdown(source, references).split("\n\n")
+    title, description = words_of("transformer", "encoder")
+    file = "../book/_static/architecture/transformer-encoder.svg"
+    assert image == f"![{title}. {description}]({file})"
+    assert caption == "**You are here:** the encoder. See (11.1)."
+    references.repository = "https://example.org/me/book"
+    there = "https://example.org/me/book/raw/main/book/_static/architecture/"
+    assert f"]({there}transformer-encoder.svg)" in to_markdown(source, references)
+
+
+def test_a_detailed_picture_of_the_architecture_is_numbered(references: References) -> None:
+    source = ":::{architecture} head\n:name: fig-11-b\n\nOne head.\n:::"
+    image, caption = to_markdown(source, references).split("\n\n")
+    assert image.endswith("](../book/_static/architecture/head.svg)")
+    assert caption == "**Fig. 11.2** One head."
+
+
 def test_a_term_carries_its_definition_without_markup(references: References) -> None:
     assert to_markdown("a {term}`query`", references) == (
         'a <abbr title="What asks, unlike a key. On two lines.">query</abbr>'
@@ -144,6 +168,8 @@ def test_papers_are_listed_in_the_order_of_their_citation(references: References
         (":::{note}\n:sparkle: x\n\ntext\n:::", r"directive \{note\}"),
         ("```{list-table}\n* - a\n  - b\n* - c\n```", "rows differ in length"),
         (":::{figure} drawing.svg\n:name: fig-11-b\n\nA.\n:::", "an option alt is needed"),
+        (":::{architecture} robot\n\nA.\n:::", "picture 'robot' is unknown"),
+        (":::{architecture} head\n:part: nose\n\nA.\n:::", "part 'nose' is unknown"),
         (":::{figure} no.svg\n:name: fig-11-b\n:alt: A.\n\nA.\n:::", "'no.svg' does not exist"),
     ],
 )

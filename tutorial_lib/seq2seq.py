@@ -117,7 +117,7 @@ class Seq2SeqTransformer(nn.Module):
         """
         require_tokens(src, name="src")
         x = self.positions(self.src_embedding(src))
-        mask = self._padding(src)
+        mask = (src != self.pad_token)[:, None, None, :]
         return ConditionalModel(
             self.tgt_embedding,
             self.positions,
@@ -125,6 +125,3 @@ class Seq2SeqTransformer(nn.Module):
             self.transformer.encoder(x, mask),
             mask,
         )
-
-    def _padding(self, src: Tensor) -> Tensor:
-        return (src != self.pad_token)[:, None, None, :]

@@ -59,7 +59,7 @@ def beam_search(
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of range, or the model is in training mode.
+        ValueError: If an argument is out of range, or the model is in training mode or gives NaN.
 
     Source: Wu et al. (2016), section 7. Taught in :doc:`/notebooks/22_decoder_and_generation`.
     """

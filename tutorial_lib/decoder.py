@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from typing_extensions import Unpack
@@ -113,7 +115,7 @@ class TransformerDecoder(nn.Module):
         *,
         left_padding: Int[Tensor, " batch"] | None = None,
     ) -> KVCache:
-        """Make an empty cache of this decoder's sizes, float type and device.
+        """Make an empty cache of this decoder's sizes and device, and of its keys' float type.
 
         Args:
             batch_size: Number of sequences.
@@ -127,7 +129,9 @@ class TransformerDecoder(nn.Module):
             TypeError: If a size is not an integer, or ``left_padding`` no tensor of integers.
             ValueError: If a size is below 1, or ``left_padding`` does not fit.
         """
-        weight = next(self.parameters())
+        weight = cast(TransformerDecoderLayer, self.layers[0]).self_attn.k_proj.weight
+        # A projection may compute in another type than that of its weights: autocast says so.
+        key = F.linear(weight.new_empty(0, self.embed_dim), weight)
         return KVCache(
             num_layers=len(self.layers),
             batch_size=batch_size,
@@ -135,8 +139,8 @@ class TransformerDecoder(nn.Module):
             head_dim=self.embed_dim // self.num_heads,
             capacity=capacity,
             left_padding=left_padding,
-            dtype=weight.dtype,
-            device=weight.device,
+            dtype=key.dtype,
+            device=key.device,
         )
 
     def _require_cache(self, cache: KVCache, *, is_causal: bool) -> None:

@@ -34,7 +34,7 @@ def greedy_search(
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of range, or the model is in training mode.
+        ValueError: If an argument is out of range, or the model is in training mode or gives NaN.
 
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
     """
@@ -69,7 +69,7 @@ def sample(
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If an argument is out of range, or the model is in training mode.
+        ValueError: If an argument is out of range, or the model is in training mode or gives NaN.
 
     Source: top-k: Fan et al. (2018); top-p: Holtzman et al. (2020).
     Taught in :doc:`/notebooks/22_decoder_and_generation`.

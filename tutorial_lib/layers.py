@@ -195,7 +195,8 @@ class TransformerDecoderLayer(nn.Module):
             TypeError: If a mask is not boolean.
             ValueError: If the shapes do not fit together, or a memory is missing or not wanted.
         """
-        self._require_inputs(x, memory, memory_mask, memory_cache)
+        require_width(x, self.self_attn.embed_dim, name="x")
+        self._require_memory_if_read(memory, memory_mask, memory_cache)
         first = self.norm_first
         attended, _ = self.self_attn(
             self.norm1(x) if first else x,
@@ -206,9 +207,14 @@ class TransformerDecoderLayer(nn.Module):
         x = x + self._drop(attended)
         x = x if first else self.norm1(x)
         if self.cross_attn is not None and self.norm2 is not None:
-            attended, _ = self.cross_attn(
-                self.norm2(x) if first else x, memory, attn_mask=memory_mask, cache=memory_cache
-            )
+            query = self.norm2(x) if first else x
+            try:
+                attended, _ = self.cross_attn(
+                    query, memory, attn_mask=memory_mask, cache=memory_cache
+                )
+            except (TypeError, ValueError):  # asked afterwards, to name what the layer was given
+                self._require_fitting(query, memory, memory_mask)
+                raise
             x = x + self._drop(attended)
             x = x if first else self.norm2(x)
         x = x + self._drop(self.feed_forward(self.norm3(x) if first else x))
@@ -218,24 +224,23 @@ class TransformerDecoderLayer(nn.Module):
         # A decoding step is short: even a dropout that does nothing would be felt.
         return self.dropout(branch) if self.training else branch
 
-    def _require_inputs(
-        self,
-        x: Tensor,
-        memory: Tensor | None,
-        memory_mask: Tensor | None,
-        memory_cache: MemoryCache | None,
+    def _require_memory_if_read(
+        self, memory: Tensor | None, memory_mask: Tensor | None, memory_cache: MemoryCache | None
     ) -> None:
-        width = self.self_attn.embed_dim
-        require_width(x, width, name="x")
         if self.cross_attn is None:
             if memory is not None or memory_mask is not None:
                 raise ValueError("memory must be left out: the decoder has no cross-attention")
-        elif memory is not None:
-            require_width(memory, width, name="memory")
-            if len(memory) != len(x):
-                raise ValueError(f"memory must have batch {len(x)} like x, got {len(memory)}")
-            if memory_mask is not None:
-                scores = (len(x), self.cross_attn.num_heads, x.shape[1], memory.shape[1])
-                align_mask(memory_mask, scores, name="memory_mask")
-        elif memory_cache is None or memory_cache.projected is None:
+        elif memory is None and (memory_cache is None or memory_cache.projected is None):
             raise ValueError("memory must be given: the decoder has cross-attention")
+
+    def _require_fitting(
+        self, x: Tensor, memory: Tensor | None, memory_mask: Tensor | None
+    ) -> None:
+        if memory is None:
+            return
+        require_width(memory, self.self_attn.embed_dim, name="memory")
+        if len(memory) != len(x):
+            raise ValueError(f"memory must have batch {len(x)} like x, got {len(memory)}")
+        if memory_mask is not None:
+            scores = (len(x), self.self_attn.num_heads, x.shape[1], memory.shape[1])
+            align_mask(memory_mask, scores, name="memory_mask")

@@ -60,13 +60,17 @@ def padding_mask(
     Raises:
         TypeError: If ``lengths`` is not a tensor of integers.
         ValueError: If ``lengths`` has not one axis, is empty, or holds a length outside
-            0 to ``max_len``, or ``side`` is not known.
+            0 to ``max_len``, or none above 0 without ``max_len``, or ``side`` is not known.
 
     Source: Vaswani et al. (2017), section 3.2.3.
     Taught in :doc:`/notebooks/13_masks`.
     """
     shortest, longest = _require_lengths(lengths, name="lengths")
     if max_len is None:
+        if longest < 1:
+            raise ValueError(
+                f"lengths must hold one above 0 when max_len is left out, got at most {longest}"
+            )
         max_len = longest
     require_positive(max_len=max_len)
     if shortest < 0 or longest > max_len:

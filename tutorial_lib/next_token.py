@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
@@ -112,7 +113,8 @@ class Draft:
         require_left_padding(left_padding, len(prompt), most=prompt.shape[1] - 1)
         if getattr(model, "training", False):
             raise ValueError("model must be in evaluation mode: call eval() first")
-        self.model, self.stop_token, self.on_step = model, stop_token, on_step
+        self.model, self.on_step = model, on_step
+        self.stop_token, self.pad_token = stop_token, pad_token
         self.start = self.length = prompt.shape[1]
         self.max_new_tokens = operator.index(max_new_tokens)
         filler = next((token for token in (pad_token, stop_token) if token is not None), 0)
@@ -140,11 +142,22 @@ class Draft:
 
         Returns:
             The logits of the next token.
+
+        Raises:
+            ValueError: If one is NaN, or ``pad_token`` is none of the tokens.
         """
         if self.cache is None:
-            return self.model(self.written, **self.padding)[:, -1]
-        model = cast(CachedModel, self.model)
-        return model(self.written[:, self.cache.length :], cache=self.cache)[:, -1]
+            logits = self.model(self.written, **self.padding)[:, -1]
+        else:
+            model = cast(CachedModel, self.model)
+            logits = model(self.written[:, self.cache.length :], cache=self.cache)[:, -1]
+        if self.pad_token is not None and self.pad_token >= logits.shape[-1]:
+            raise ValueError(
+                f"pad_token must lie in 0..{logits.shape[-1] - 1}, got {self.pad_token}"
+            )
+        if math.isnan(logits.amax()):  # the largest is NaN where any is
+            raise ValueError(f"model must give numbers as logits, got NaN for token {self.length}")
+        return logits
 
     def append(self, chosen: Int[Tensor, " rows"]) -> None:
         """Write the next token of every row; what has ended gets padding instead.

@@ -81,7 +81,8 @@ class RotaryEmbedding(nn.Module):
             raise ValueError(f"x must end before position max_len={max_len}, got {end} positions")
         low, high = x.chunk(2, dim=-1)
         quarter_turn = torch.cat([-high, low], dim=-1)
-        return x * self.cos[start:end] + quarter_turn * self.sin[start:end]
+        turned = x * self.cos[start:end] + quarter_turn * self.sin[start:end]
+        return turned.to(x.dtype)  # under autocast the tables are wider
 
 
 def alibi_bias(

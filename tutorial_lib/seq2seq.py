@@ -40,7 +40,7 @@ class Seq2SeqTransformer(nn.Module):
 
     Raises:
         TypeError: If a size is not an integer.
-        ValueError: If a size is below 1.
+        ValueError: If a size is below 1, or ``pad_token`` is no token of both vocabularies.
 
     Source: Vaswani et al. (2017), sections 3.1 and 3.4.
     Taught in :doc:`/notebooks/22_decoder_and_generation`.
@@ -68,6 +68,10 @@ class Seq2SeqTransformer(nn.Module):
             if tgt_vocab_size is None
             else TokenEmbedding(tgt_vocab_size, embed_dim)
         )
+        tables = self.src_embedding.table, self.tgt_embedding.table
+        last = min(table.num_embeddings for table in tables) - 1
+        if pad_token > last:
+            raise ValueError(f"pad_token must lie in 0..{last}, got {pad_token}")
         self.positions = SinusoidalPositionalEncoding(
             embed_dim, max_len=max_len, dropout=settings.get("dropout", 0.0)
         )
@@ -117,7 +121,7 @@ class Seq2SeqTransformer(nn.Module):
         """
         require_tokens(src, name="src")
         x = self.positions(self.src_embedding(src))
-        mask = self._padding(src)
+        mask = (src != self.pad_token)[:, None, None, :]
         return ConditionalModel(
             self.tgt_embedding,
             self.positions,
@@ -125,6 +129,3 @@ class Seq2SeqTransformer(nn.Module):
             self.transformer.encoder(x, mask),
             mask,
         )
-
-    def _padding(self, src: Tensor) -> Tensor:
-        return (src != self.pad_token)[:, None, None, :]

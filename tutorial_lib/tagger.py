@@ -94,8 +94,5 @@ class TaggerNetwork(nn.Module):
             TypeError: If ``attn_mask`` is not boolean.
             ValueError: If the shapes do not fit together.
         """
-        return self.output_net(self.encoder(self._embed(x), attn_mask))
-
-    def _embed(self, x: Tensor) -> Tensor:
         require_width(x, self.input_net.in_features, name="x")
-        return self.positions(self.input_net(x))
+        return self.output_net(self.encoder(self.positions(self.input_net(x)), attn_mask))

@@ -83,13 +83,13 @@ def token_cross_entropy(
     return total / (labels != ignored).sum().clamp(min=1)
 
 
-def token_accuracy(
+def token_means(
     logits: Float[Tensor, "batch length vocab_size"],
     labels: Int[Tensor, "batch length"],
     *,
     pad_token: int,
-) -> Float[Tensor, ""]:
-    """Give the share of tokens that are right after the right beginning.
+) -> dict[str, tuple[Float[Tensor, ""], int]]:
+    """Measure the cross-entropy, and the share of tokens that are right after the right beginning.
 
     Args:
         logits: Scores of the next token.
@@ -97,11 +97,15 @@ def token_accuracy(
         pad_token: The label that does not count.
 
     Returns:
-        The share of labels that have the highest score.
+        ``loss`` and ``accuracy``, each with the number of labels that it is the mean of.
 
     Taught in :doc:`/notebooks/33_torch_transformer_in_lightning`.
     """
-    return (logits.argmax(dim=-1) == labels)[labels != pad_token].float().mean()
+    counted = labels != pad_token
+    loss = token_cross_entropy(logits, labels, pad_token=pad_token)
+    accuracy = (logits.argmax(dim=-1) == labels)[counted].float().mean()
+    count = int(counted.sum())
+    return {"loss": (loss, count), "accuracy": (accuracy, count)}
 
 
 def written_right(

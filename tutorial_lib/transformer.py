@@ -83,32 +83,26 @@ class Transformer(nn.Module):
             TypeError: If a mask is not boolean.
             ValueError: If the shapes do not fit together.
         """
-        self._require_inputs(src, tgt, src_mask, tgt_mask, memory_mask)
-        return self.decoder(
-            tgt,
-            self.encoder(src, src_mask),
-            attn_mask=tgt_mask,
-            memory_mask=memory_mask,
-            is_causal=tgt_is_causal,
-        )
+        try:
+            return self.decoder(
+                tgt,
+                self.encoder(src, src_mask),
+                attn_mask=tgt_mask,
+                memory_mask=memory_mask,
+                is_causal=tgt_is_causal,
+            )
+        except (TypeError, ValueError):  # asked afterwards, to name what the model was given
+            self._require_fitting(src, tgt, src_mask, tgt_mask)
+            raise
 
-    def _require_inputs(
-        self,
-        src: Tensor,
-        tgt: Tensor,
-        src_mask: Tensor | None,
-        tgt_mask: Tensor | None,
-        memory_mask: Tensor | None,
+    def _require_fitting(
+        self, src: Tensor, tgt: Tensor, src_mask: Tensor | None, tgt_mask: Tensor | None
     ) -> None:
         require_width(src, self.encoder.embed_dim, name="src")
         require_width(tgt, self.decoder.embed_dim, name="tgt")
         if len(tgt) != len(src):
             raise ValueError(f"tgt must have batch {len(src)} like src, got {len(tgt)}")
-        for name, mask, stack, query, key in (
-            ("src_mask", src_mask, self.encoder, src, src),
-            ("tgt_mask", tgt_mask, self.decoder, tgt, tgt),
-            ("memory_mask", memory_mask, self.decoder, tgt, src),
-        ):
+        for x, mask, name in ((src, src_mask, "src_mask"), (tgt, tgt_mask, "tgt_mask")):
             if mask is not None:
-                scores = (len(src), stack.num_heads, query.shape[1], key.shape[1])
+                scores = (len(x), self.encoder.num_heads, x.shape[1], x.shape[1])
                 align_mask(mask, scores, name=name)

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from reference import SIZES, TOLERANCE, draw, randomized, relative_positions
 from torch import Tensor
 
+from tutorial_lib.beam_search import beam_search
 from tutorial_lib.cache import KVCache, MemoryCache, TokenCache
 from tutorial_lib.decoder import TransformerDecoder
+from tutorial_lib.generation import greedy_search
+from tutorial_lib.language_model import TransformerLanguageModel
+from tutorial_lib.seq2seq import Seq2SeqTransformer
 
 CACHE: dict[str, Any] = {
     "num_layers": 3,
@@ -318,3 +322,31 @@ def test_a_memory_with_gradients_is_refused():
     cache = decoder.make_cache(2, 3)
     with pytest.raises(RuntimeError, match="cache keeps no gradients"):
         decoder.layers[0].cross_attn(draw(2, 3, 8), draw(2, 4, 8), cache=cache.memory[0])
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary", "alibi"])
+@torch.no_grad()
+def test_under_autocast_the_cache_is_of_the_type_that_the_keys_are(positions):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 9, "embed_dim": 16, "num_heads": 2, "num_layers": 2}
+    model = TransformerLanguageModel(**sizes, positions=positions).eval()
+    tokens = torch.tensor([[1, 2, 3, 4, 5], [8, 7, 6, 5, 4]])
+    with torch.autocast("cpu", torch.bfloat16):
+        cache = model.make_cache(2, 5)
+        parts = [model(part, cache=cache) for part in tokens.split(2, dim=1)]
+        expected = model(tokens)
+        greedy_search(model, tokens, max_new_tokens=3, left_padding=torch.tensor([0, 2]))
+    assert cache.keys.dtype == torch.bfloat16
+    torch.testing.assert_close(torch.cat(parts, dim=1), expected, atol=0.1, rtol=0.02)
+    assert model.make_cache(2, 5).keys.dtype == torch.float32
+
+
+def test_under_autocast_beams_are_followed_with_a_cache():
+    torch.manual_seed(0)
+    sizes = {"src_vocab_size": 9, "embed_dim": 16, "num_heads": 2, "num_layers": 1}
+    model = Seq2SeqTransformer(**sizes, pad_token=0).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        given = model.given(torch.tensor([[3, 4, 5]]))
+        beams = beam_search(given, torch.tensor([[1]]), num_beams=2, max_new_tokens=4)
+    assert beams.tokens.shape == (1, 2, 5)
+    assert beams.scores.isfinite().all()

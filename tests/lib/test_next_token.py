@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -184,3 +186,22 @@ def test_a_model_in_training_mode_is_refused_and_one_without_modes_is_not():
         Draft(model, PROMPT, max_new_tokens=1)
     del model.training
     Draft(model, PROMPT, max_new_tokens=1)
+
+
+def test_logits_that_are_no_numbers_are_refused():
+    def broken(tokens):
+        return torch.full((*tokens.shape, 3), math.nan if tokens.shape[1] > 3 else 0.0)
+
+    draft = Draft(broken, torch.tensor([[1, 2, 0]]), max_new_tokens=5, use_cache=False)
+    draft.append(draft.score().argmax(dim=-1))
+    with pytest.raises(ValueError, match="model must give numbers as logits, got NaN for token 4"):
+        draft.score()
+
+
+def test_padding_that_is_no_token_of_the_model_is_refused():
+    prompt = torch.tensor([[1, 2]])
+    for pad_token in (3, 99):
+        options = {"max_new_tokens": 1, "use_cache": False, "pad_token": pad_token}
+        draft = Draft(lambda tokens: torch.zeros(*tokens.shape, 3), prompt, **options)
+        with pytest.raises(ValueError, match=rf"pad_token must lie in 0\.\.2, got {pad_token}"):
+            draft.score()

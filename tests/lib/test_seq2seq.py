@@ -363,6 +363,8 @@ def test_wrong_sizes_are_refused(name, named, size, error, says):
     [
         ({"num_heads": 3}, "num_heads must divide embed_dim=8, got 3"),
         ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
+        ({"pad_token": 9}, r"pad_token must lie in 0\.\.8, got 9"),
+        ({"tgt_vocab_size": 5, "pad_token": 5}, r"pad_token must lie in 0\.\.4, got 5"),
     ],
 )
 def test_wrong_settings_are_refused(wrong, says):

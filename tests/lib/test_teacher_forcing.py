@@ -14,8 +14,8 @@ from reference import TOLERANCE, assert_all_close, draw
 from tutorial_lib.teacher_forcing import (
     require_special_tokens,
     shifted,
-    token_accuracy,
     token_cross_entropy,
+    token_means,
     written_right,
 )
 
@@ -154,11 +154,15 @@ def test_a_label_that_torch_passes_over_does_not_count():
     torch.testing.assert_close(token_cross_entropy(logits, labels), torch.tensor(4.0).log())
 
 
-def test_accuracy_counts_the_labels_that_are_no_padding():
+def test_loss_and_accuracy_are_means_of_the_labels_that_are_no_padding():
     labels = torch.tensor([[1, 2, 0], [2, 0, 0]])
     logits = F.one_hot(torch.tensor([[1, 1, 1], [2, 2, 0]]), 3).float()
-    assert float(token_accuracy(logits, labels, pad_token=0)) == pytest.approx(2 / 3)
-    assert float(token_accuracy(logits, labels, pad_token=1)) == pytest.approx(2 / 5)
+    for pad_token, share, count in ((0, 2 / 3, 3), (1, 2 / 5, 5)):
+        means = token_means(logits, labels, pad_token=pad_token)
+        assert {name: number for name, (_, number) in means.items()} == dict.fromkeys(means, count)
+        assert float(means["accuracy"][0]) == pytest.approx(share)
+        loss = token_cross_entropy(logits, labels, pad_token=pad_token)
+        torch.testing.assert_close(means["loss"][0], loss)
 
 
 def test_one_wrong_or_missing_token_is_a_mistake():

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from tutorial_lib.feed_forward import Activation
-from tutorial_lib.interop.filling import filled
+from tutorial_lib.interop.filling import (
+    State,
+    filled,
+    hugging_face_model,
+    renamed,
+    require_same,
+    require_settings,
+)
 from tutorial_lib.language_model import TransformerLanguageModel
 from tutorial_lib.masked_language_model import MaskedLanguageModel
-
-State = dict[str, Tensor]
 
 # Hugging Face's names of what ours are called.
 ACTIVATION_NAMES: dict[str, Activation] = {
@@ -34,7 +39,7 @@ def from_huggingface(
     """Build our twin of a GPT-2 or BERT: same sizes, a copy of its weights.
 
     The logits are equal, and so are the attention maps. The twin has the model's float type,
-    device and training mode.
+    device and training mode, also those of its layers; what is frozen stays frozen.
 
     Args:
         model: A ``GPT2LMHeadModel`` or ``BertForMaskedLM`` of the package ``transformers``; or a
@@ -47,37 +52,25 @@ def from_huggingface(
 
     Raises:
         TypeError: If we have no twin of this model.
-        ValueError: If the model uses a setting that our twin does not have.
+        ValueError: If the model uses a setting that our twin does not have, or has an output map
+            that ours has not; if a weight is missing where it is saved.
         OSError: If there is no such name, or no weights in safetensors.
 
     Source: Radford et al. (2019); Devlin et al. (2019).
     Taught in :doc:`/notebooks/47_real_weights`.
     """
-    if isinstance(model, (str, Path)):
-        model = _load(str(model))
-    for kind, build in {"GPT2LMHeadModel": _gpt2, "BertForMaskedLM": _bert}.items():
-        if type(model).__name__ == kind:
-            return build(model)
-    raise TypeError(
-        f"model must be a GPT2LMHeadModel or BertForMaskedLM, or where to find one, "
-        f"got {type(model).__name__}"
-    )
+    model = hugging_face_model(model, {"gpt2": "GPT2LMHeadModel", "bert": "BertForMaskedLM"})
+    theirs = model.state_dict(keep_vars=True)
+    with torch.enable_grad():  # what is cut out of a parameter that is trained says so too
+        return _gpt2(model, theirs) if model.config.model_type == "gpt2" else _bert(model, theirs)
 
 
-def _load(name: str) -> nn.Module:
-    from transformers import AutoConfig, BertForMaskedLM, GPT2LMHeadModel  # only by name
-
-    kind = AutoConfig.from_pretrained(name).model_type
-    kinds = {"gpt2": GPT2LMHeadModel, "bert": BertForMaskedLM}
-    if kind not in kinds:
-        raise TypeError(f"model must be of type gpt2 or bert, got {name!r} of type {kind}")
-    return kinds[kind].from_pretrained(name, use_safetensors=True)
-
-
-def _gpt2(model: Any) -> TransformerLanguageModel:
+def _gpt2(model: Any, theirs: State) -> TransformerLanguageModel:
     config = model.config
-    _require_settings(config, COMMON_SETTINGS | GPT2_SETTINGS)
-    _require_same(config, "attn_pdrop", "resid_pdrop", "embd_pdrop")
+    require_settings(config, COMMON_SETTINGS | GPT2_SETTINGS)
+    require_same(config, "attn_pdrop", "resid_pdrop", "embd_pdrop")
+    if model.lm_head.bias is not None:
+        raise ValueError("model must have an lm_head without bias, got one with a bias")
     tied = model.lm_head.weight is model.transformer.wte.weight
     twin = TransformerLanguageModel(
         vocab_size=config.vocab_size,
@@ -92,17 +85,20 @@ def _gpt2(model: Any) -> TransformerLanguageModel:
         scale_embedding=False,
         tie_weights=tied,
     )
-    theirs = model.transformer.state_dict()
     state = {
-        "embedding.table.weight": theirs["wte.weight"],
-        "positions.weight": theirs["wpe.weight"],
-        **_renamed(theirs, "ln_f", "decoder.norm"),
+        "embedding.table.weight": theirs["transformer.wte.weight"],
+        "positions.weight": theirs["transformer.wpe.weight"],
+        **renamed(theirs, "transformer.ln_f", "decoder.norm"),
     }
     if not tied:
-        state["head.weight"] = model.lm_head.weight
-    for index in range(config.n_layer):
-        state |= _gpt2_layer(theirs, f"h.{index}.", f"decoder.layers.{index}.")
-    return filled(twin, state, like=model)
+        state["head.weight"] = theirs["lm_head.weight"]
+    parts: dict[str, nn.Module] = {"dropout": model.transformer.drop}
+    for index, block in enumerate(model.transformer.h):
+        ours = f"decoder.layers.{index}"
+        state |= _gpt2_layer(theirs, f"transformer.h.{index}.", f"{ours}.")
+        parts |= {ours: block, f"{ours}.self_attn": block.attn}
+        parts[f"{ours}.dropout"] = _one_mode(block.attn.resid_dropout, block.mlp.dropout)
+    return filled(twin, state, like=model, parts=parts)
 
 
 def _gpt2_layer(theirs: State, source: str, target: str) -> State:
@@ -123,14 +119,20 @@ def _gpt2_layer(theirs: State, source: str, target: str) -> State:
     }.items():
         state |= {f"{target}{ours}.{part}": tensor for part, tensor in transposed(name).items()}
     for name, ours in {"ln_1": "norm1", "ln_2": "norm3"}.items():  # norm2 is cross-attention's
-        state |= _renamed(theirs, f"{source}{name}", f"{target}{ours}")
+        state |= renamed(theirs, f"{source}{name}", f"{target}{ours}")
     return state
 
 
-def _bert(model: Any) -> MaskedLanguageModel:
+def _bert(model: Any, theirs: State) -> MaskedLanguageModel:
     config = model.config
-    _require_settings(config, COMMON_SETTINGS | BERT_SETTINGS | {"is_decoder": False})
-    _require_same(config, "hidden_dropout_prob", "attention_probs_dropout_prob")
+    require_settings(config, COMMON_SETTINGS | BERT_SETTINGS | {"is_decoder": False})
+    require_same(config, "hidden_dropout_prob", "attention_probs_dropout_prob")
+    head, table = model.cls.predictions, model.bert.embeddings.word_embeddings
+    if head.decoder.weight is not table.weight or head.decoder.bias is not head.bias:
+        raise ValueError(
+            "model must make its logits with the table of its tokens and the bias of its head, "
+            "got a decoder with others"
+        )
     twin = MaskedLanguageModel(
         vocab_size=config.vocab_size,
         embed_dim=config.hidden_size,
@@ -143,7 +145,6 @@ def _bert(model: Any) -> MaskedLanguageModel:
         activation=_activation(config.hidden_act),
         layer_norm_eps=config.layer_norm_eps,
     )
-    theirs = model.state_dict()
     names = {
         "bert.embeddings.word_embeddings": "embedding.table",
         "bert.embeddings.position_embeddings": "positions",
@@ -152,8 +153,12 @@ def _bert(model: Any) -> MaskedLanguageModel:
         "cls.predictions.transform.dense": "head",
         "cls.predictions.transform.LayerNorm": "head_norm",
     }
-    for index in range(config.num_hidden_layers):
+    parts: dict[str, nn.Module] = {"dropout": model.bert.embeddings.dropout}
+    for index, layer in enumerate(model.bert.encoder.layer):
         source, target = f"bert.encoder.layer.{index}.", f"encoder.layers.{index}."
+        parts |= {target[:-1]: layer, f"{target}self_attn": layer.attention.self}
+        after = layer.attention.output.dropout, layer.output.dropout
+        parts[f"{target}dropout"] = _one_mode(*after)
         for name, ours in {
             "attention.self.query": "self_attn.q_proj",
             "attention.self.key": "self_attn.k_proj",
@@ -167,13 +172,14 @@ def _bert(model: Any) -> MaskedLanguageModel:
             names[source + name] = target + ours
     state = {"head_bias": theirs["cls.predictions.bias"]}
     for name, ours in names.items():
-        state |= _renamed(theirs, name, ours)
-    return filled(twin, state, like=model)
+        state |= renamed(theirs, name, ours)
+    return filled(twin, state, like=model, parts=parts)
 
 
-def _renamed(theirs: State, name: str, ours: str) -> State:
-    parts = ("weight", "bias")
-    return {f"{ours}.{p}": theirs[f"{name}.{p}"] for p in parts if f"{name}.{p}" in theirs}
+def _one_mode(first: nn.Module, second: nn.Module) -> nn.Module:
+    if first.training != second.training:
+        raise ValueError("model must have both dropouts of a layer in one mode, got one of each")
+    return first
 
 
 def _activation(name: str) -> Activation:
@@ -182,19 +188,3 @@ def _activation(name: str) -> Activation:
             f"model's activation must be one of {sorted(ACTIVATION_NAMES)}, got {name!r}"
         )
     return ACTIVATION_NAMES[name]
-
-
-def _require_settings(config: Any, wanted: Mapping[str, object]) -> None:
-    for name, value in wanted.items():
-        got = getattr(config, name, value)
-        if got != value:
-            raise ValueError(f"model must have {name}={value}, got {got}")
-
-
-def _require_same(config: Any, first: str, *others: str) -> None:
-    for name in others:
-        if getattr(config, name) != getattr(config, first):
-            raise ValueError(
-                f"model must have {name}={getattr(config, first)} like {first}, "
-                f"got {getattr(config, name)}"
-            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
@@ -35,8 +36,8 @@ TorchStack = nn.TransformerEncoder | nn.TransformerDecoder
 def from_torch(module: nn.Module) -> nn.Module:
     """Build our twin of a ``torch.nn`` module: same sizes, a copy of its weights.
 
-    The twin is batch first whatever ``batch_first`` says, and has the module's float type, device
-    and training mode.
+    The twin is batch first whatever ``batch_first`` says. It has the module's float type and
+    device, and its parts are in the mode of the module's; what is frozen stays frozen.
 
     Args:
         module: An ``nn.MultiheadAttention``, ``nn.TransformerEncoderLayer``,
@@ -71,12 +72,15 @@ def _(module: nn.MultiheadAttention) -> MultiheadAttention:
         bias=module.in_proj_bias is not None,
         dropout=module.dropout,
     )
-    if module.in_proj_weight is not None:
-        weights = module.in_proj_weight.chunk(3)
-    else:  # PyTorch keeps three matrices where the widths differ
-        weights = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
-    biases = (None,) * 3 if module.in_proj_bias is None else module.in_proj_bias.chunk(3)
-    state = module.out_proj.state_dict(prefix="out_proj.")
+    # PyTorch keeps three matrices where the widths differ.
+    weights = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
+    biases = (None,) * 3
+    with torch.enable_grad():  # what is cut out of a parameter that is trained says so too
+        if module.in_proj_weight is not None:
+            weights = module.in_proj_weight.chunk(3)
+        if module.in_proj_bias is not None:
+            biases = module.in_proj_bias.chunk(3)
+    state = module.out_proj.state_dict(prefix="out_proj.", keep_vars=True)
     for name, weight, bias in zip(("q_proj", "k_proj", "v_proj"), weights, biases, strict=True):
         state[f"{name}.weight"] = weight
         if bias is not None:
@@ -84,26 +88,24 @@ def _(module: nn.MultiheadAttention) -> MultiheadAttention:
     return filled(twin, state, like=module)
 
 
-@from_torch.register
-def _(module: nn.TransformerEncoderLayer) -> TransformerEncoderLayer:
-    twin = TransformerEncoderLayer(**_layer_settings(module, name="module"))
-    return filled(twin, _layer_state(module), like=module)
+@from_torch.register(nn.TransformerEncoderLayer)
+@from_torch.register(nn.TransformerDecoderLayer)
+def _(module: TorchLayer) -> TransformerEncoderLayer | TransformerDecoderLayer:
+    if isinstance(module, nn.TransformerEncoderLayer):
+        settings = _layer_settings(module, nn.TransformerEncoderLayer, name="module")
+        twin = TransformerEncoderLayer(**settings)
+    else:
+        settings = _layer_settings(module, nn.TransformerDecoderLayer, name="module")
+        twin = TransformerDecoderLayer(**settings)
+    return filled(twin, _layer_state(module), like=module, parts=_modes(module))
 
 
-@from_torch.register
-def _(module: nn.TransformerDecoderLayer) -> TransformerDecoderLayer:
-    twin = TransformerDecoderLayer(**_layer_settings(module, name="module"))
-    return filled(twin, _layer_state(module), like=module)
-
-
-@from_torch.register
-def _(module: nn.TransformerEncoder) -> TransformerEncoder:
-    return _stack_twin(module, TransformerEncoder, name="module")
-
-
-@from_torch.register
-def _(module: nn.TransformerDecoder) -> TransformerDecoder:
-    return _stack_twin(module, TransformerDecoder, name="module")
+@from_torch.register(nn.TransformerEncoder)
+@from_torch.register(nn.TransformerDecoder)
+def _(module: TorchStack) -> TransformerEncoder | TransformerDecoder:
+    is_encoder = isinstance(module, nn.TransformerEncoder)
+    kind = TransformerEncoder if is_encoder else TransformerDecoder
+    return _stack_twin(module, kind, name="module")
 
 
 @from_torch.register
@@ -111,14 +113,12 @@ def _(module: nn.Transformer) -> Transformer:
     _require_exactly(nn.Transformer, module=module)
     encoder = _stack_twin(module.encoder, TransformerEncoder, name="module.encoder")
     decoder = _stack_twin(module.decoder, TransformerDecoder, name="module.decoder")
-    settings, others = (
-        _layer_settings(s.layers[0], name="") for s in (module.encoder, module.decoder)
-    )
-    if others["embed_dim"] != settings["embed_dim"]:
+    if decoder.embed_dim != encoder.embed_dim:
         raise ValueError(
-            f"module.decoder must have embed_dim={settings['embed_dim']} like module.encoder, "
-            f"got {others['embed_dim']}"
+            f"module.decoder must have embed_dim={encoder.embed_dim} like module.encoder, "
+            f"got {decoder.embed_dim}"
         )
+    settings = _layer_settings(module.encoder.layers[0], nn.TransformerEncoderLayer, name="")
     twin = Transformer(
         num_encoder_layers=len(encoder.layers), num_decoder_layers=len(decoder.layers), **settings
     )
@@ -134,10 +134,8 @@ def _stack_twin(module: nn.Module, kind: type[Stack], *, name: str) -> Stack:
     layer_kind = nn.TransformerEncoderLayer if is_encoder else nn.TransformerDecoderLayer
     _require_exactly(theirs, **{name: module})
     assert isinstance(module, TorchStack)  # for the type checker
-    for index, layer in enumerate(module.layers):
-        _require_exactly(layer_kind, **{f"{name}.layers[{index}]": layer})
     settings = [
-        _layer_settings(layer, name=f"{name}.layers[{index}]")
+        _layer_settings(layer, layer_kind, name=f"{name}.layers[{index}]")
         for index, layer in enumerate(module.layers)
     ]
     _require_alike(settings, name=name)
@@ -149,13 +147,14 @@ def _stack_twin(module: nn.Module, kind: type[Stack], *, name: str) -> Stack:
                 f"{name}.norm must have bias={settings[0]['bias']} like the layers, got {bias}"
             )
     twin = kind(num_layers=len(settings), final_norm=module.norm is not None, **settings[0])
-    state = {}
+    state, parts = {}, {}
     for index, layer in enumerate(module.layers):
         state |= _layer_state(cast(TorchLayer, layer), prefix=f"layers.{index}.")
+        parts |= _modes(cast(TorchLayer, layer), prefix=f"layers.{index}.")
     if twin.norm is not None and isinstance(module.norm, nn.LayerNorm):
         twin.norm.eps = module.norm.eps
-        state |= module.norm.state_dict(prefix="norm.")
-    return filled(twin, state, like=module)
+        state |= module.norm.state_dict(prefix="norm.", keep_vars=True)
+    return filled(twin, state, like=module, parts=parts)
 
 
 def _parts_of(layer: TorchLayer) -> dict[str, str]:
@@ -167,13 +166,18 @@ def _layer_state(layer: TorchLayer, *, prefix: str = "") -> dict[str, Tensor]:
     for theirs, ours in _parts_of(layer).items():
         part = getattr(layer, theirs)
         part = from_torch(part) if isinstance(part, nn.MultiheadAttention) else part
-        state |= part.state_dict(prefix=f"{prefix}{ours}.")
+        state |= part.state_dict(prefix=f"{prefix}{ours}.", keep_vars=True)
     return state
 
 
-def _layer_settings(layer: nn.Module, *, name: str) -> dict[str, Any]:
-    is_decoder = isinstance(layer, nn.TransformerDecoderLayer)
-    kind = nn.TransformerDecoderLayer if is_decoder else nn.TransformerEncoderLayer
+def _modes(layer: TorchLayer, *, prefix: str = "") -> dict[str, nn.Module]:
+    parts = {"self_attn": layer.self_attn, "feed_forward": layer.dropout, "dropout": layer.dropout1}
+    if isinstance(layer, nn.TransformerDecoderLayer):
+        parts["cross_attn"] = layer.multihead_attn
+    return {prefix.removesuffix("."): layer} | {prefix + ours: part for ours, part in parts.items()}
+
+
+def _layer_settings(layer: nn.Module, kind: type[TorchLayer], *, name: str) -> dict[str, Any]:
     _require_exactly(kind, **{name: layer})
     assert isinstance(layer, TorchLayer)  # for the type checker
     norms = [part for part in _parts_of(layer) if part.startswith("norm")]
@@ -200,6 +204,8 @@ def _layer_settings(layer: nn.Module, *, name: str) -> dict[str, Any]:
         _require_setting(layer, part, "elementwise_affine", True, name=name)
     for part in dropouts:
         _require_setting(layer, part, "p", layer.dropout.p, name=name)
+    for part in dropouts[1:]:  # ours has one dropout for all branches
+        _require_setting(layer, part, "training", layer.dropout1.training, name=name)
     has_bias = layer.linear1.bias is not None
     for part in _parts_of(layer):
         found = getattr(layer, part)

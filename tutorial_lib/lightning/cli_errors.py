@@ -40,8 +40,8 @@ def explain_parsing(message: str, error: BaseException | None, *, accepted: Sequ
     reason = message
     while error is not None:
         if not isinstance(error, ArgumentError):  # wraps one that says the same
-            found = re.match(r'(?s)(?:Parser key "(.+?)".*?:\s)?(.*)', str(error))
-            key, reason = found.groups() if found else ("", message)
+            parts = r'(?s)\A(?:Parser key "(.+?)".*?:\s)?(.*)'
+            [(key, reason)] = re.findall(parts, str(error))
             keys += [key] if key else []
             owners += re.findall(r"^Problem with.* '(.+?)'", reason)
             if re.match(r"(?s).*Union subtypes(?!.*class_path)", reason) and error.__cause__:

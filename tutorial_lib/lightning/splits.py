@@ -21,7 +21,7 @@ class RowsDataModule(pl.LightningDataModule):
     Args:
         batch_size: Rows in a batch.
         seed: Seed of the data and of the training order.
-        sizes: Numbers of training, validation and test rows, by name, where they can be chosen.
+        sizes: Numbers of training, validation and test rows, where they can be chosen.
 
     Raises:
         TypeError: If a size is not an integer.
@@ -35,11 +35,11 @@ class RowsDataModule(pl.LightningDataModule):
     splits: Sequence[Any]
     collate: Callable[[Any], Any] = staticmethod(as_they_are)  # makes a batch of what rows give
 
-    def __init__(self, *, batch_size: int, seed: int = 0, **sizes: int) -> None:
+    def __init__(self, batch_size: int, seed: int = 0, *, sizes: Sequence[int] = ()) -> None:
         super().__init__()
-        require_positive(**sizes, batch_size=batch_size)
-        self.batch_size, self.seed = batch_size, seed
-        self.sizes = tuple(sizes.values())
+        names = ("train_size", "val_size", "test_size")
+        require_positive(**dict(zip(names, sizes, strict=False)), batch_size=batch_size)
+        self.batch_size, self.seed, self.sizes = batch_size, seed, tuple(sizes)
 
     def make_splits(self) -> Sequence[Sized]:
         """Make the training, validation and test rows; the same ones in every process.

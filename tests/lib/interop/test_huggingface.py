@@ -166,6 +166,63 @@ def test_the_twin_has_the_type_the_mode_and_weights_of_its_own():
     assert sum(parameter.numel() for parameter in ours.parameters()) == count
 
 
+@pytest.mark.parametrize("gradients", [torch.enable_grad, torch.no_grad])
+def test_what_is_frozen_and_what_evaluates_stays_so(gradients):
+    theirs: Any = gpt2(**GPT2["deep"]).train()
+    theirs.transformer.h[1].eval()
+    theirs.transformer.h[2].attn.c_attn.requires_grad_(False)
+    theirs.transformer.wte.requires_grad_(False)
+    with gradients():
+        ours: Any = from_huggingface(theirs)
+    frozen = {name for name, weight in ours.named_parameters() if not weight.requires_grad}
+    parts = {f"{name}_proj.{part}" for name in "qkv" for part in ("weight", "bias")}
+    packed = {f"decoder.layers.2.self_attn.{part}" for part in parts}
+    assert frozen == {"embedding.table.weight"} | packed
+    quiet = {part for part in ours.modules() if not part.training}
+    assert quiet == {*ours.decoder.layers[1].modules()}
+    masked: Any = bert(**BERT["deep"]).train()
+    masked.bert.encoder.layer[3].eval()
+    masked.bert.embeddings.LayerNorm.requires_grad_(False)
+    with gradients():
+        twin: Any = from_huggingface(masked)
+    frozen = {name for name, weight in twin.named_parameters() if not weight.requires_grad}
+    assert frozen == {"norm.weight", "norm.bias"}
+    quiet = {part for part in twin.modules() if not part.training}
+    assert quiet == {*twin.encoder.layers[3].modules()}
+
+
+def test_a_layer_of_which_one_dropout_evaluates_is_refused():
+    theirs: Any = gpt2(**SMALL).train()
+    theirs.transformer.h[0].mlp.eval()
+    with pytest.raises(ValueError, match="must have both dropouts of a layer in one mode"):
+        from_huggingface(theirs)
+
+
+def test_saved_weights_without_a_head_are_refused_by_name(tmp_path):
+    body = transformers.BertForSequenceClassification(bert(**BERT["deep"]).config)
+    body.save_pretrained(tmp_path / "bert")
+    missing = r"weights of a BertForMaskedLM, it lacks .*cls\.predictions\.transform\.dense\.weight"
+    with pytest.raises(ValueError, match=missing):
+        from_huggingface(tmp_path / "bert")
+    untied = gpt2(**GPT2["ReLU, untied"])
+    untied.transformer.save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(ValueError, match=r"a GPT2LMHeadModel, it lacks lm_head\.weight$"):
+        from_huggingface(tmp_path / "gpt2")
+
+
+def test_an_output_map_that_ours_has_not_is_refused():
+    theirs: Any = gpt2(**SMALL)
+    theirs.lm_head = nn.Linear(8, VOCAB)
+    with pytest.raises(ValueError, match="must have an lm_head without bias"):
+        from_huggingface(theirs)
+    for part in ("weight", "bias"):
+        masked: Any = bert(**BERT["deep"])
+        decoder = masked.cls.predictions.decoder
+        setattr(decoder, part, nn.Parameter(getattr(decoder, part) + 1))
+        with pytest.raises(ValueError, match="must make its logits with the table of its tokens"):
+            from_huggingface(masked)
+
+
 SMALL = {"n_embd": 8, "n_head": 2, "n_layer": 1}
 
 

@@ -380,3 +380,31 @@ def test_each_stack_of_a_transformer_keeps_its_mode():
     theirs.encoder.eval()
     twin = from_torch(theirs)
     assert (twin.training, twin.encoder.training, twin.decoder.training) == (True, False, True)
+
+
+@pytest.mark.parametrize("gradients", [torch.enable_grad, torch.no_grad])
+def test_what_is_frozen_and_what_evaluates_stays_so(gradients):
+    theirs = nn.Transformer(8, 2, 2, 2, 12, batch_first=True)
+    theirs.encoder.layers[0].eval()
+    theirs.decoder.layers[1].multihead_attn.eval()
+    theirs.encoder.layers[1].linear1.weight.requires_grad_(False)
+    theirs.decoder.layers[0].self_attn.in_proj_bias.requires_grad_(False)
+    theirs.encoder.norm.requires_grad_(False)
+    with gradients():
+        twin = from_torch(theirs)
+    frozen = {name for name, weight in twin.named_parameters() if not weight.requires_grad}
+    assert frozen == {
+        "encoder.layers.1.feed_forward.linear1.weight",
+        *(f"decoder.layers.0.self_attn.{name}_proj.bias" for name in "qkv"),
+        *("encoder.norm.weight", "encoder.norm.bias"),
+    }
+    evaluates = twin.encoder.layers[0], twin.decoder.layers[1].cross_attn
+    quiet = {part for whole in evaluates for part in whole.modules()}
+    assert {part for part in twin.modules() if not part.training} == quiet
+
+
+def test_branches_of_which_one_evaluates_are_refused():
+    theirs = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+    theirs.dropout2.eval()
+    with pytest.raises(ValueError, match="dropout2 must have training=True like the layer's other"):
+        from_torch(theirs)

@@ -50,13 +50,7 @@ class ShapesDataModule(RowsDataModule):
         batch_size: int = 64,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            seed=seed,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-        )
+        super().__init__(batch_size, seed, sizes=(train_size, val_size, test_size))
         self.save_hyperparameters()
         self.combinations = split_combinations(held_out=held_out, seed=seed)
         self.vocab_size = len(WORDS)

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tutorial_lib.encoder import TransformerEncoder
-from tutorial_lib.experiments.images.patches import PatchEmbedding
-from tutorial_lib.validation import kind_of, require_positive, require_probability, require_width
+from tutorial_lib.experiments.images.patches import PatchEmbedding, require_images
+from tutorial_lib.validation import require_positive, require_probability, require_width
 
 MEAN, SPREAD = 0.3, 0.2  # of the pixels, roughly: they enter with mean 0 and variance 1
 CONV_STRIDE = 6  # pixels from one place of the ConvEncoder to the next
@@ -210,12 +210,7 @@ class PatchEncoder(nn.Module):
 
 
 def _standardised(images: Tensor, size: int) -> Tensor:
-    if not isinstance(images, Tensor) or not images.is_floating_point():
-        raise TypeError(f"images must be a tensor of floats, got {kind_of(images)}")
-    if images.ndim != 4 or images.shape[1:] != (3, size, size):
-        raise ValueError(
-            f"images must have shape (batch, 3, {size}, {size}), got {tuple(images.shape)}"
-        )
+    require_images(images, 3, size, size)
     return (images - MEAN) / SPREAD
 
 

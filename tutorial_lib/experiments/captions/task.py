@@ -14,8 +14,8 @@ from tutorial_lib.lightning.task import Means, Task
 from tutorial_lib.teacher_forcing import (
     require_special_tokens,
     shifted,
-    token_accuracy,
     token_cross_entropy,
+    token_means,
     written_right,
 )
 from tutorial_lib.training import evaluating
@@ -153,11 +153,7 @@ class CaptioningTask(Task):
         """Measure loss and accuracy, means over the labels that are no padding."""
         images, captions = batch
         tokens, labels = shifted(captions)
-        logits, count = self(images, tokens), int((labels != self.pad_token).sum())
-        return {
-            "loss": (token_cross_entropy(logits, labels, pad_token=self.pad_token), count),
-            "accuracy": (token_accuracy(logits, labels, pad_token=self.pad_token), count),
-        }
+        return token_means(self(images, tokens), labels, pad_token=self.pad_token)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the share of a test batch's captions that are written without one mistake."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from tutorial_lib.teacher_forcing import END, START
 
@@ -81,10 +82,5 @@ def to_caption(tokens: Iterable[int]) -> str:
     Returns:
         Words with spaces between them.
     """
-    words = []
-    for token in tokens:
-        if token == END:
-            break
-        if token != START:
-            words.append(WORDS[token])
-    return " ".join(words)
+    written = takewhile(lambda token: token != END, tokens)
+    return " ".join(WORDS[token] for token in written if token != START)

@@ -57,7 +57,7 @@ class ConvNet(nn.Module):
             raise ValueError(f"channels must hold three numbers, got {channels}")
         for number in channels:
             require_positive(channels=number)
-        self.image_size = image_size
+        self.image_size, self.num_channels = image_size, num_channels
         widths = pairwise((num_channels, *channels))
         first, second, third = (nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in widths)
         self.features = nn.Sequential(
@@ -88,11 +88,5 @@ class ConvNet(nn.Module):
             TypeError: If ``images`` is not a tensor of floats.
             ValueError: If ``images`` has another shape.
         """
-        require_images(images)
-        expected = (self.features[0].in_channels, self.image_size, self.image_size)
-        if images.shape[1:] != expected:
-            raise ValueError(
-                f"images must have shape (batch, {', '.join(map(str, expected))}), "
-                f"got {tuple(images.shape)}"
-            )
+        require_images(images, self.num_channels, self.image_size, self.image_size)
         return self.head(self.dropout(self.features(images).flatten(1)))

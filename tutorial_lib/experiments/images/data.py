@@ -61,7 +61,7 @@ class DigitDataModule(RowsDataModule):
     """
 
     def __init__(self, *, batch_size: int = 64, max_shift: int = 0, seed: int = 0) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(batch_size, seed)
         require_counts(max_shift=max_shift)
         self.save_hyperparameters()
         self.max_shift = max_shift

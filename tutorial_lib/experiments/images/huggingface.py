@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from tutorial_lib.experiments.images.network import VisionTransformer
-from tutorial_lib.interop.filling import filled
+from tutorial_lib.interop.filling import (
+    State,
+    filled,
+    hugging_face_model,
+    renamed,
+    require_same,
+    require_settings,
+)
 
 # Where each part of a layer stands in ours.
 LAYER = {
@@ -26,8 +34,9 @@ LAYER = {
 def vit_from_huggingface(model: nn.Module | str | Path) -> VisionTransformer:
     """Build our twin of a ViT that classifies images: same sizes, a copy of its weights.
 
-    The logits are equal. The twin has the model's float type, device and training mode. It takes
-    images that are scaled as the model's were in its training, for most from -1 to 1.
+    The logits are equal. The twin has the model's float type, device and training mode, also those
+    of its layers; what is frozen stays frozen. It takes images that are scaled as the model's were
+    in its training, for most from -1 to 1.
 
     Args:
         model: A ``ViTForImageClassification`` of the package ``transformers``; or a model's name
@@ -39,28 +48,13 @@ def vit_from_huggingface(model: nn.Module | str | Path) -> VisionTransformer:
 
     Raises:
         TypeError: If the model is of another kind.
-        ValueError: If the model uses a setting that our twin does not have.
+        ValueError: If the model uses a setting that our twin does not have, or if a weight is
+            missing where it is saved.
         OSError: If there is no such name, or no weights in safetensors.
 
     Source: Dosovitskiy et al. (2021). Taught in :doc:`/notebooks/45_vision_transformer`.
     """
-    if isinstance(model, (str, Path)):
-        model = _load(str(model))
-    if type(model).__name__ != "ViTForImageClassification":
-        raise TypeError(
-            f"model must be a ViTForImageClassification, or where to find one, "
-            f"got {type(model).__name__}"
-        )
-    return _twin(model)
-
-
-def _load(name: str) -> nn.Module:
-    from transformers import AutoConfig, ViTForImageClassification  # only by name
-
-    kind = AutoConfig.from_pretrained(name).model_type
-    if kind != "vit":
-        raise TypeError(f"model must be of type vit, got {name!r} of type {kind}")
-    return ViTForImageClassification.from_pretrained(name, use_safetensors=True)
+    return _twin(hugging_face_model(model, {"vit": "ViTForImageClassification"}))
 
 
 def _twin(model: Any) -> VisionTransformer:
@@ -68,14 +62,8 @@ def _twin(model: Any) -> VisionTransformer:
     for name in ("image_size", "patch_size"):
         if not isinstance(getattr(config, name), int):
             raise ValueError(f"model must have one {name} for both sides, got {config}")
-    for name, wanted in {"qkv_bias": True, "hidden_act": "gelu"}.items():
-        if getattr(config, name) != wanted:
-            raise ValueError(f"model must have {name}={wanted}, got {getattr(config, name)}")
-    if config.attention_probs_dropout_prob != config.hidden_dropout_prob:
-        raise ValueError(
-            f"model must have attention_probs_dropout_prob={config.hidden_dropout_prob} like "
-            f"hidden_dropout_prob, got {config.attention_probs_dropout_prob}"
-        )
+    require_settings(config, {"qkv_bias": True, "hidden_act": "gelu"})
+    require_same(config, "hidden_dropout_prob", "attention_probs_dropout_prob")
     twin = VisionTransformer(
         image_size=config.image_size,
         patch_size=config.patch_size,
@@ -88,10 +76,17 @@ def _twin(model: Any) -> VisionTransformer:
         dropout=config.hidden_dropout_prob,
         layer_norm_eps=config.layer_norm_eps,
     )
-    return filled(twin, _state(model.state_dict(), config.num_hidden_layers), like=model)
+    with torch.enable_grad():  # the state's tensors are parameters, or views that need gradients
+        state = _state(model.state_dict(keep_vars=True), config.num_hidden_layers)
+    parts: dict[str, nn.Module] = {"positions": model.vit.embeddings.dropout}
+    for index, layer in enumerate(model.vit.layers):
+        ours = f"encoder.layers.{index}"
+        parts |= {ours: layer, f"{ours}.self_attn": layer.attention}
+        parts[f"{ours}.dropout"] = layer.dropout
+    return filled(twin, state, like=model, parts=parts)
 
 
-def _state(theirs: dict[str, Tensor], num_layers: int) -> dict[str, Tensor]:
+def _state(theirs: State, num_layers: int) -> State:
     patches = "vit.embeddings.patch_embeddings.projection"
     state = {
         "class_token": theirs["vit.embeddings.cls_token"][0, 0],
@@ -105,6 +100,5 @@ def _state(theirs: dict[str, Tensor], num_layers: int) -> dict[str, Tensor]:
         for name, ours in LAYER.items():
             names[f"vit.layers.{index}.{name}"] = f"encoder.layers.{index}.{ours}"
     for name, ours in names.items():
-        for part in ("weight", "bias"):
-            state[f"{ours}.{part}"] = theirs[f"{name}.{part}"]
+        state |= renamed(theirs, name, ours)
     return state

@@ -115,9 +115,6 @@ class VisionTransformer(nn.Module):
             TypeError: If ``images`` is not a tensor of floats, or ``attn_mask`` not boolean.
             ValueError: If the shapes do not fit together.
         """
-        return self.head(self.encoder(self._embed(images), attn_mask)[:, 0])
-
-    def _embed(self, images: Tensor) -> Tensor:
         require_images(images)
         if images.shape[2:] != (self.image_size, self.image_size):
             raise ValueError(
@@ -126,4 +123,5 @@ class VisionTransformer(nn.Module):
             )
         tokens = self.patch_embedding(images)
         first = self.class_token.expand(len(images), 1, -1)
-        return self.positions(torch.cat([first, tokens], dim=1))
+        x = self.positions(torch.cat([first, tokens], dim=1))
+        return self.head(self.encoder(x, attn_mask)[:, 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -35,12 +36,8 @@ def image_to_patches(
     """
     require_images(images)
     require_positive(patch_size=patch_size)
-    batch, channels, height, width = images.shape
-    _require_divides(patch_size, height, width)
-    rows, columns = height // patch_size, width // patch_size
-    tiles = images.reshape(batch, channels, rows, patch_size, columns, patch_size)
-    # The grid goes to the front, what is inside a patch to the end.
-    return tiles.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, channels * patch_size**2)
+    _require_divides(patch_size, *images.shape[2:])
+    return F.unfold(images, patch_size, stride=patch_size).mT.contiguous()
 
 
 def patches_to_image(
@@ -73,8 +70,7 @@ def patches_to_image(
             f"patches must have shape (batch, {rows * columns}, a multiple of {patch_size**2}), "
             f"got {tuple(patches.shape)}"
         )
-    tiles = patches.reshape(len(patches), rows, columns, -1, patch_size, patch_size)
-    return tiles.permute(0, 3, 1, 4, 2, 5).reshape(len(patches), -1, height, width)
+    return F.fold(patches.mT, size, patch_size, stride=patch_size)
 
 
 class PatchEmbedding(nn.Module):
@@ -127,22 +123,23 @@ class PatchEmbedding(nn.Module):
         return self.projection(image_to_patches(images, self.patch_size))
 
 
-def require_images(images: Tensor) -> None:
+def require_images(images: Tensor, *shape: int) -> None:
     """Raise unless a tensor has the type and the axes of images.
 
     Args:
         images: The tensor to check.
+        shape: Channels, height and width that it needs; any when left out.
 
     Raises:
         TypeError: If it is not a tensor of floats.
-        ValueError: If it has not the four axes ``(batch, channels, height, width)``.
+        ValueError: If it has not the four axes ``(batch, channels, height, width)``, or others
+            than were asked for.
     """
     if not isinstance(images, Tensor) or not images.is_floating_point():
         raise TypeError(f"images must be a tensor of floats, got {kind_of(images)}")
-    if images.ndim != 4:
-        raise ValueError(
-            f"images must have shape (batch, channels, height, width), got {tuple(images.shape)}"
-        )
+    if images.ndim != 4 or (shape and images.shape[1:] != shape):
+        wanted = ", ".join(map(str, shape or ("channels", "height", "width")))
+        raise ValueError(f"images must have shape (batch, {wanted}), got {tuple(images.shape)}")
 
 
 def _require_divides(patch_size: int, height: int, width: int) -> None:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -30,8 +29,7 @@ class ByteImages(TensorRows):
     in this range.
 
     Args:
-        images: The images.
-        labels: Their classes.
+        tensors: The images as bytes, ``(rows, channels, height, width)``, and their classes.
 
     Raises:
         TypeError: If one is not a tensor.
@@ -40,18 +38,9 @@ class ByteImages(TensorRows):
     Taught in :doc:`/notebooks/45_vision_transformer`.
     """
 
-    def __init__(
-        self, images: UInt8[Tensor, "rows channels height width"], labels: Int[Tensor, " rows"]
-    ) -> None:
-        super().__init__(images, labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        image, label = super().__getitem__(index)
-        return _as_floats(image), label
-
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         images, labels = super().__getitems__(indices)
-        return _as_floats(images), labels
+        return images.float() / 127.5 - 1, labels
 
 
 class TorchvisionDataModule(RowsDataModule):
@@ -99,7 +88,7 @@ class TorchvisionDataModule(RowsDataModule):
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(batch_size, seed)
         if source not in SOURCES:
             raise ValueError(f"source must be one of {list(SOURCES)}, got {source!r}")
         require_positive(image_size=image_size)
@@ -149,10 +138,6 @@ def _read(dataset: Any, image_size: int) -> tuple[Tensor, Tensor]:
         images.append(torch.from_numpy(np.array(scaled)).permute(2, 0, 1))
         labels.append(label)
     return torch.stack(images), torch.tensor(labels)
-
-
-def _as_floats(images: UInt8[Tensor, ...]) -> Float[Tensor, ...]:
-    return images.float() / 127.5 - 1
 
 
 def _datasets() -> Any:

@@ -76,13 +76,7 @@ class OddOneOutDataModule(RowsDataModule):
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            seed=seed,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-        )
+        super().__init__(batch_size, seed, sizes=(train_size, val_size, test_size))
         if source not in IMAGE_SOURCES:
             raise ValueError(f"source must be one of {list(IMAGE_SOURCES)}, got {source!r}")
         require_positive(set_size=set_size)

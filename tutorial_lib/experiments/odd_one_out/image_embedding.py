@@ -74,11 +74,5 @@ class ConvEmbedding(nn.Module):
             TypeError: If ``images`` is not a tensor of floats.
             ValueError: If it has another shape.
         """
-        require_images(images)
-        expected = (self.num_channels, self.image_size, self.image_size)
-        if images.shape[1:] != expected:
-            raise ValueError(
-                f"images must have shape (images, {', '.join(map(str, expected))}), "
-                f"got {tuple(images.shape)}"
-            )
+        require_images(images, self.num_channels, self.image_size, self.image_size)
         return self.layers(images)

@@ -134,9 +134,6 @@ class ImageSets(TensorRows):
         super().__init__(members, places)
         self.images = images if isinstance(images, TensorRows) else TensorRows(images)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(tensor[0] for tensor in self.__getitems__([index]))
-
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         members, places = super().__getitems__(indices)
         return fetch(self.images, members), places
@@ -178,9 +175,6 @@ class FreshSets(TensorRows):
         super().__init__(torch.arange(size))
         self.images = images if isinstance(images, TensorRows) else TensorRows(images)
         self.sampler, self.max_shift, self.seed = sampler, max_shift, seed
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(tensor[0] for tensor in self.__getitems__([index]))
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         (rows,) = super().__getitems__(indices)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import datasets
 import torch
 from datasets import Dataset
 from torch import Tensor
@@ -72,13 +70,7 @@ class OrderingDataModule(RowsDataModule):
         max_len: int = 64,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            seed=seed,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-        )
+        super().__init__(batch_size, seed, sizes=(train_size, val_size, test_size))
         require_positive(max_len=max_len)
         self.save_hyperparameters()
         self.pretrained, self.max_len = pretrained, max_len
@@ -106,30 +98,10 @@ class OrderingDataModule(RowsDataModule):
         self.segments = getattr(config, "type_vocab_size", 0) if reads_them else 0
 
     def _encoded(self, stories: Sequence[Sequence[str]]) -> Dataset:
-        settings = {
-            "tokenizer": self.tokenizer,
-            "segments": self.segments,
-            "max_len": self.max_len,
-        }
-        with _without_progress_bars():
-            encoded = shuffled_stories(stories, seed=self.seed).map(
-                encode_stories,
-                batched=True,
-                fn_kwargs=settings,
-                remove_columns=["sentences", "ranks"],
-                keep_in_memory=True,
-            )
-        encoded.set_format("torch")
-        return encoded
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Silence the bars of ``datasets``, and bring them back as they were."""
-    was_off = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not was_off:
-            datasets.enable_progress_bars()
+        columns = encode_stories(
+            shuffled_stories(stories, seed=self.seed)[:],
+            tokenizer=self.tokenizer,
+            segments=self.segments,
+            max_len=self.max_len,
+        )
+        return Dataset.from_dict(columns).with_format("torch")

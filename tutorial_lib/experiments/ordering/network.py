@@ -69,7 +69,16 @@ def hugging_face_scorer(
             pretrained, num_labels=1, attn_implementation="eager"
         )
         return loaded.train()  # it comes in evaluation mode, and Lightning would leave it there
-    _require_sizes(vocab_size, segments, max_len, embed_dim, num_heads, num_layers)
+    require_positive(
+        vocab_size=vocab_size,
+        segments=segments,
+        max_len=max_len,
+        embed_dim=embed_dim,
+        num_heads=num_heads,
+        num_layers=num_layers,
+    )
+    if embed_dim % num_heads:
+        raise ValueError(f"num_heads must divide embed_dim={embed_dim}, got {num_heads}")
     config = BertConfig(
         vocab_size=vocab_size,
         type_vocab_size=segments,
@@ -124,7 +133,7 @@ class EncoderScorer(nn.Module):
         num_layers: int = 2,
     ) -> None:
         super().__init__()
-        _require_sizes(vocab_size, segments, max_len, embed_dim, num_heads, num_layers)
+        require_positive(vocab_size=vocab_size, segments=segments, embed_dim=embed_dim)
         self.words = nn.Embedding(vocab_size, embed_dim)
         self.segments = nn.Embedding(segments, embed_dim)
         self.positions = SinusoidalPositionalEncoding(embed_dim, max_len=max_len)
@@ -171,31 +180,9 @@ class EncoderScorer(nn.Module):
             TypeError: If ``input_ids`` is not a tensor of integers.
             ValueError: If it has not two axes.
         """
-        x = self._embed(input_ids, token_type_ids)
-        return TokenScores(self.score(self.encoder(x, self._mask(attention_mask))))
-
-    def _embed(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
         require_tokens(input_ids, name="input_ids")
         x = self.words(input_ids)
         if token_type_ids is not None:
             x = x + self.segments(token_type_ids)
-        return self.norm(self.positions(x))
-
-    @staticmethod
-    def _mask(attention_mask: Tensor) -> Tensor:
-        return attention_mask.bool()[:, None, None, :]  # (batch, 1, 1, key)
-
-
-def _require_sizes(
-    vocab_size: int, segments: int, max_len: int, embed_dim: int, num_heads: int, num_layers: int
-) -> None:
-    require_positive(
-        vocab_size=vocab_size,
-        segments=segments,
-        max_len=max_len,
-        embed_dim=embed_dim,
-        num_heads=num_heads,
-        num_layers=num_layers,
-    )
-    if embed_dim % num_heads:
-        raise ValueError(f"num_heads must divide embed_dim={embed_dim}, got {num_heads}")
+        mask = attention_mask.bool()[:, None, None, :]  # (batch, 1, 1, key)
+        return TokenScores(self.score(self.encoder(self.norm(self.positions(x)), mask)))

@@ -69,13 +69,7 @@ class ReverseDataModule(RowsDataModule):
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            seed=seed,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-        )
+        super().__init__(batch_size, seed, sizes=(train_size, val_size, test_size))
         require_positive(num_categories=num_categories, length=length)
         self.save_hyperparameters()
         self.num_categories, self.length = num_categories, length

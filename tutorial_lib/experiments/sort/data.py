@@ -47,13 +47,7 @@ class PairDataModule(RowsDataModule):
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            seed=seed,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-        )
+        super().__init__(batch_size, seed, sizes=(train_size, val_size, test_size))
         require_positive(num_symbols=num_symbols)
         self.save_hyperparameters()
         self.task: PairTask = task

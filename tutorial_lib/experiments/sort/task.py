@@ -12,8 +12,8 @@ from tutorial_lib.next_token import WritingOptions
 from tutorial_lib.teacher_forcing import (
     require_special_tokens,
     shifted,
-    token_accuracy,
     token_cross_entropy,
+    token_means,
     written_right,
 )
 from tutorial_lib.training import evaluating
@@ -133,11 +133,7 @@ class Seq2SeqTask(Task):
         """Measure loss and accuracy, means over the labels that are no padding."""
         src, tgt = batch
         tokens, labels = shifted(tgt)
-        logits, count = self(src, tokens), int((labels != self.pad_token).sum())
-        return {
-            "loss": (token_cross_entropy(logits, labels, pad_token=self.pad_token), count),
-            "accuracy": (token_accuracy(logits, labels, pad_token=self.pad_token), count),
-        }
+        return token_means(self(src, tokens), labels, pad_token=self.pad_token)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the share of a test batch's targets that are written without one mistake."""

@@ -9,11 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tutorial_lib.experiments.tiny_gpt.encodings import (
-    ByteLevelBpe,
-    CharacterEncoding,
-    TextEncoding,
-)
+from tutorial_lib.experiments.tiny_gpt.encodings import ByteLevelBpe, CharacterEncoding
 from tutorial_lib.experiments.tiny_gpt.text import TextSplits, read_splits
 from tutorial_lib.experiments.tiny_gpt.windows import every_window, windows_in_order
 from tutorial_lib.lightning.loaders import TensorRows
@@ -59,7 +55,7 @@ class TextDataModule(RowsDataModule):
     """
 
     texts: TextSplits
-    encoding: TextEncoding
+    encoding: CharacterEncoding | ByteLevelBpe
     streams: Sequence[Int[Tensor, " length"]]
 
     def __init__(
@@ -72,7 +68,7 @@ class TextDataModule(RowsDataModule):
         seed: int = 0,
         path: str | None = None,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed)
+        super().__init__(batch_size, seed)
         if level not in ("character", "bpe"):
             raise ValueError(f"level must be 'character' or 'bpe', got {level!r}")
         require_positive(vocab_size=vocab_size, length=length)

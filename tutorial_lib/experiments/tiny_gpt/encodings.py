@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from jaxtyping import Int
@@ -14,36 +13,6 @@ from tutorial_lib.validation import require_positive
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 BYTES = 256
-
-
-class TextEncoding(Protocol):
-    """What turns a text into tokens and back.
-
-    ``labels`` are the texts of the single tokens, and ``characters`` says how many characters each
-    token begins, so that tokens of different encodings can be compared by the text they stand for.
-    """
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of different tokens."""
-        ...
-
-    @property
-    def characters(self) -> Int[Tensor, " vocab_size"]:
-        """Number of characters that each token of the vocabulary begins."""
-        ...
-
-    def encode(self, text: str) -> Int[Tensor, " length"]:
-        """Turn a text into tokens."""
-        ...
-
-    def decode(self, tokens: Int[Tensor, " length"]) -> str:
-        """Turn tokens into a text."""
-        ...
-
-    def labels(self, tokens: Int[Tensor, " length"]) -> list[str]:
-        """Write each token as text."""
-        ...
 
 
 class CharacterEncoding:
@@ -170,7 +139,7 @@ class ByteLevelBpe:
         Returns:
             The text; bytes that are no character become ``REPLACEMENT``.
         """
-        return _as_text([self.pieces[token] for token in tokens.tolist()])
+        return self.tokenizer.decode(tokens.tolist())
 
     def labels(self, tokens: Int[Tensor, " length"]) -> list[str]:
         """Write each token as text.
@@ -181,14 +150,10 @@ class ByteLevelBpe:
         Returns:
             Its characters; ``REPLACEMENT`` for a part of one.
         """
-        return [_as_text([self.pieces[token]]) for token in tokens.tolist()]
+        return self.tokenizer.decode_batch([[token] for token in tokens.tolist()])
 
     def _bytes_of(self, token: int) -> bytes:
         return bytes(_BYTE_OF[sign] for sign in cast(str, self.tokenizer.id_to_token(token)))
-
-
-def _as_text(pieces: Sequence[bytes]) -> str:
-    return b"".join(pieces).decode("utf-8", errors="replace")
 
 
 def _begun(piece: bytes) -> int:

@@ -77,14 +77,10 @@ def without_repeats(paragraphs: Sequence[str]) -> list[str]:
 
     Taught in :doc:`/notebooks/44_tiny_gpt`.
     """
-    seen: set[str] = set()
-    kept = []
+    kept: dict[str, str] = {}
     for paragraph in paragraphs:
-        essence = _essence(paragraph)
-        if essence not in seen:
-            seen.add(essence)
-            kept.append(paragraph)
-    return kept
+        kept.setdefault(_essence(paragraph), paragraph)
+    return list(kept.values())
 
 
 def split_text(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from tutorial_lib.teacher_forcing import END, PAD, START
 from tutorial_lib.validation import require_positive
@@ -163,6 +164,6 @@ class BpeTokenizer:
     def _rows(self, texts: Sequence[str], before: list[int], after: list[int]) -> Tensor:
         if not texts or not all(texts):
             raise ValueError("texts must hold at least one text, and none that is empty")
-        rows = [before + found.ids + after for found in self.tokenizer.encode_batch(list(texts))]
-        longest = max(map(len, rows))
-        return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+        found = self.tokenizer.encode_batch(list(texts))
+        rows = [torch.tensor(before + text.ids + after) for text in found]
+        return pad_sequence(rows, batch_first=True, padding_value=PAD)

@@ -73,13 +73,7 @@ class TranslationDataModule(RowsDataModule):
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            seed=seed,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-        )
+        super().__init__(batch_size, seed, sizes=(train_size, val_size, test_size))
         require_positive(min_words=min_words, longer_size=longer_size, vocab_size=vocab_size)
         if not min_words <= max_words < longest_words:
             raise ValueError(

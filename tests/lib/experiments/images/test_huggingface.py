@@ -104,6 +104,24 @@ def test_a_pickle_is_never_read(tmp_path):
         vit_from_huggingface(tmp_path)
 
 
+def test_saved_weights_without_a_head_are_refused_by_name(tmp_path):
+    vit().vit.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"it lacks classifier\.bias, classifier\.weight$"):
+        vit_from_huggingface(tmp_path)
+
+
+def test_what_is_frozen_and_what_evaluates_stays_so():
+    theirs = vit().train()
+    theirs.vit.layers[0].eval()
+    theirs.vit.embeddings.requires_grad_(False)
+    ours: Any = vit_from_huggingface(theirs)
+    frozen = {name for name, weight in ours.named_parameters() if not weight.requires_grad}
+    patches = {f"patch_embedding.projection.{part}" for part in ("weight", "bias")}
+    assert frozen == {"class_token", "positions.weight"} | patches
+    quiet = {part for part in ours.modules() if not part.training}
+    assert quiet == {*ours.encoder.layers[0].modules()}
+
+
 def test_the_twin_has_the_type_the_mode_and_weights_of_its_own():
     theirs = vit(hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1).float().train()
     ours: Any = vit_from_huggingface(theirs)

@@ -91,7 +91,7 @@ WRONG = {
         lambda d, k, v: 2 * d * d + d * (k + v) + 2 * d + k + v,
         "as wide as what comes out",
     ),
-    "no output projection": (1, lambda d, k, v: d * (d + k + v + 3), "output projection is missin"),
+    "no output projection": (1, lambda d, k, v: d * (d + k + v + 3), "the output projection"),
     "one bias": (1, lambda d, k, v: _parameter_count(d, k, v) - 3 * d, "has 288 parameters, got"),
     "a tensor": (1, lambda d, k, v: torch.tensor(_parameter_count(d, k, v)), "an int"),
     "reshape alone": (2, lambda h: h.reshape(h.shape[0], h.shape[2], -1), "are mixed"),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tutorial_lib import attention
 from tutorial_lib.attention import scaled_dot_product_attention
-from tutorial_lib.exercises.checker import Checker, explain, is_close, require_shape
+from tutorial_lib.exercises.checker import Checker, ask, explain, is_close, require_shape
 
 check = Checker(11)
 
@@ -26,7 +26,7 @@ def attention_of_one_query(attend: Callable) -> None:
     expected, weights = scaled_dot_product_attention(query, key, value)
     scores = key @ query[0]
     with _no_attention_function(attend):
-        output = attend(query[0], key, value)
+        output = ask(attend, query[0], key, value)
     if isinstance(output, Tensor):
         assert output.shape != weights[0].shape, (
             "the result has one number a key: these are weights, now average the values with them"
@@ -74,7 +74,7 @@ def entropy_has_the_right_limits(entropy: Callable) -> None:
     """Compare at a temperature of 2, and with the limits at a huge and at a tiny one."""
     query, key, _ = _draw(4, 6, 9, 2)
     for temperature in (2.0, 1e8, 1e-6):
-        got = entropy(query, key, temperature)
+        got = ask(entropy, query, key, temperature)
         require_shape(got, (4,), "the entropy")
         assert not got.isnan().any(), (
             f"the entropy is NaN at temperature {temperature:g}: where a weight has rounded to 0, "
@@ -110,7 +110,7 @@ def score_gradient_is_that_of_autograd(score_gradient: Callable) -> None:
         weights = scores.softmax(dim=-1)
         (expected,) = torch.autograd.grad(weights, scores, g)
         a = weights.detach()
-        got = score_gradient(a, g)
+        got = ask(score_gradient, a, g)
         require_shape(got, shape, "the gradient")
         explain(
             got,

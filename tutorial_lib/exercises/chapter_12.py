@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib.attention import MultiheadAttention
-from tutorial_lib.exercises.checker import Checker, explain, require_shape
+from tutorial_lib.exercises.checker import Checker, ask, explain, require_shape
 
 check = Checker(12)
 
@@ -48,7 +48,7 @@ def heads_are_merged(merge: Callable) -> None:
     for batch, heads, length, head_dim in [(2, 3, 5, 4), (1, 4, 4, 4)]:
         tokens = _draw(batch, length, heads * head_dim)
         split = tokens.unflatten(-1, (heads, head_dim)).transpose(1, 2)
-        merged = merge(split.clone())
+        merged = ask(merge, split)
         if isinstance(merged, Tensor):
             assert merged.shape != (batch, length, heads, head_dim), (
                 "the axes are in order, and the last two must still be joined into one"
@@ -76,7 +76,7 @@ def stack_is_reordered(restack: Callable) -> None:
         blocks = _draw(heads, 3, head_dim, width)  # (head, kind, row, width)
         by_head = blocks.flatten(0, 2)
         by_kind = blocks.transpose(0, 1).flatten(0, 2)
-        result = restack(by_head.clone(), heads)
+        result = ask(restack, by_head, heads)
         require_shape(result, tuple(by_kind.shape), "the result")
         confused = by_head.unflatten(0, (3, heads, head_dim)).transpose(0, 1).flatten(0, 2)
         explain(
@@ -145,7 +145,7 @@ def head_is_silenced(without_head: Callable) -> None:
 
 def _with_zero_rows(module: MultiheadAttention, name: str, x: Tensor, head: int) -> Tensor:
     silenced = copy.deepcopy(module)
-    silenced.get_submodule(name).weight.data[4 * head : 4 * head + 4] = 0.0
+    silenced.get_parameter(f"{name}.weight").data[4 * head : 4 * head + 4] = 0.0
     return silenced(x)[0]
 
 

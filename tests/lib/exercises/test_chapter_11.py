@@ -94,6 +94,7 @@ WRONG = {
         "the entropy at temperature 2 is wrong",
     ),
     "summed over the queries": (3, lambda q, k, t: _entropy(q, k, t).sum(), "shape"),
+    "in place": (4, lambda a, g: a.mul_(g - (a * g).sum(-1, keepdim=True)), "1 was changed"),
     "diagonal only": (4, lambda a, g: a * (1 - a) * g, "the diagonal of J alone"),
     "first term only": (4, lambda a, g: a * g, "diag(a) g alone"),
     "sum over everything": (4, lambda a, g: a * (g - (a * g).sum()), "over the queries too"),

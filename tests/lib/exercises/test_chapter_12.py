@@ -99,6 +99,7 @@ WRONG = {
     "heads inside": (2, lambda h: h.permute(0, 2, 3, 1).flatten(2), "heads are interleaved"),
     "no merge": (2, lambda h: h.transpose(1, 2), "must still be joined"),
     "backwards": (2, lambda h: _merge(h).flip(1), "does not undo"),
+    "written over": (3, lambda w, n: w.copy_(_restack(w, n)), "argument 1 was changed"),
     "unchanged": (3, lambda w, n: w, "still in the order of the heads"),
     "heads and kinds confused": (
         3,

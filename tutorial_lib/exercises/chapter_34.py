@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -25,15 +25,17 @@ def groups_hold_every_parameter_once(groups: Callable) -> None:
         try:
             got = groups(dict(parts), dict(rates))
         except RuntimeError as error:
-            why = ": `in` a list compares tensors number by number, keep a set of the parameters"
-            raise AssertionError(f"it raised RuntimeError: {error}{why}") from error
+            if not any(said in str(error) for said in ("size of tensor", "Boolean value")):
+                raise
+            why = "`in` a list compares tensors number by number, keep a set of the parameters"
+            raise AssertionError(f"it raised RuntimeError: {error}: {why}") from error
         assert isinstance(got, list), f"a list of groups is needed, got {type(got).__name__}"
         assert len(got) == len(parts), f"{len(parts)} groups are needed, got {len(got)}"
         _require_groups(parts, rates, [group | {"params": [*group["params"]]} for group in got])
 
 
 def _require_groups(
-    parts: dict[str, nn.Module], rates: dict[str, float], got: list[dict[str, Any]]
+    parts: Mapping[str, nn.Module], rates: dict[str, float], got: list[dict[str, Any]]
 ) -> None:
     taken: set[nn.Parameter] = set()
     for place, ((name, part), group) in enumerate(zip(parts.items(), got, strict=True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -22,19 +22,39 @@ def groups_hold_every_parameter_once(groups: Callable) -> None:
     tied.weight = one.weight
     rates = {"a": 0.1, "b": 0.02, "c": 0.5}
     for parts in ({"a": one, "b": two}, {"b": one, "a": tied}, {"c": three, "a": one, "b": tied}):
-        got = groups(dict(parts), dict(rates))
+        try:
+            got = groups(dict(parts), dict(rates))
+        except RuntimeError as error:
+            if not any(said in str(error) for said in ("size of tensor", "Boolean value")):
+                raise
+            why = "`in` a list compares tensors number by number, keep a set of the parameters"
+            raise AssertionError(f"it raised RuntimeError: {error}: {why}") from error
         assert isinstance(got, list), f"a list of groups is needed, got {type(got).__name__}"
         assert len(got) == len(parts), f"{len(parts)} groups are needed, got {len(got)}"
-        taken: set[nn.Parameter] = set()
-        for (name, part), group in zip(parts.items(), got, strict=True):
-            assert group["lr"] == rates[name], f"part {name!r} must have rate {rates[name]}"
-            params = list(group["params"])
-            wanted = [p for p in part.parameters() if p not in taken]
-            shared = [p for p in params if p in taken]
-            assert not shared, f"a parameter of part {name!r} is in an earlier group already"
-            assert {*params} == {*wanted}, f"part {name!r} must have {len(wanted)} parameters"
-            taken.update(params)
-        torch.optim.Adam(got)
+        _require_groups(parts, rates, [group | {"params": [*group["params"]]} for group in got])
+
+
+def _require_groups(
+    parts: Mapping[str, nn.Module], rates: dict[str, float], got: list[dict[str, Any]]
+) -> None:
+    taken: set[nn.Parameter] = set()
+    for place, ((name, part), group) in enumerate(zip(parts.items(), got, strict=True)):
+        by_place = group["lr"] == [*rates.values()][place]
+        assert group["lr"] == rates[name], (
+            f"part {name!r} must have rate {rates[name]}, got {group['lr']}"
+            + (": rates are found by name, not by their order" if by_place else "")
+        )
+        params, later = group["params"], {p for other in got[place + 1 :] for p in other["params"]}
+        wanted = [p for p in part.parameters() if p not in taken]
+        shared = [p for p in params if p in taken]
+        assert not shared, f"a parameter of part {name!r} is in an earlier group already"
+        assert not ({*wanted} - {*params}) & later, (
+            f"a parameter of part {name!r} is in a later group: it belongs to the first part "
+            "that has it"
+        )
+        assert {*params} == {*wanted}, f"part {name!r} must have {len(wanted)} parameters"
+        taken.update(params)
+    torch.optim.Adam(got)
 
 
 @check.exercise(2, hint="Three things: requires_grad_(False), eval(), and a train() of its own.")
@@ -45,7 +65,9 @@ def frozen_stays_frozen(frozen: Callable) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(34)
         before = nn.Linear(3, 4)
-        whole = nn.Sequential(before, frozen(part), nn.Linear(4, 1)).train()
+        whole = nn.Sequential(before, frozen(part), nn.Linear(4, 1))
+        in_evaluation = not any(each.training for each in part.modules())
+        whole.train()
         x = torch.randn(12, 3)
         optimizer = torch.optim.Adam(whole.parameters(), lr=0.1)
         for _ in range(2):
@@ -54,15 +76,27 @@ def frozen_stays_frozen(frozen: Callable) -> None:
             whole(x).square().mean().backward()
             gradient = before.weight.grad
             passes = gradient is not None and gradient.abs().sum() > 0
-            assert passes, "no gradient reaches what comes before the frozen part"
+            assert passes, (
+                "no gradient reaches what comes before the frozen part: no_grad() and detach() "
+                "cut it, requires_grad_(False) lets it pass"
+            )
             optimizer.step()
         inside = torch.randn(5, 4)
-        state = part.state_dict()
+        state, weights = part.state_dict(), {name for name, _ in part.named_parameters()}
         for name, value in expected.state_dict().items():
-            assert state[name].equal(value), f"{name} has changed in training"
+            why = _why_it_changed(name in weights, in_evaluation)
+            assert state[name].equal(value), f"{name} has changed in training{why}"
         outputs = [whole.train()[1](inside) for _ in range(2)]
         assert outputs[0].equal(outputs[1]), "dropout is still at work after train()"
         assert is_close(outputs[0], expected(inside)), "not what the part gives in evaluation mode"
+
+
+def _why_it_changed(is_weight: bool, in_evaluation: bool) -> str:
+    if is_weight:
+        return ": eval() sets the mode, and gradients have a switch of their own" * in_evaluation
+    if in_evaluation:
+        return ": the train() of the whole has undone your eval()"
+    return ": the part is in training mode, and gradients have nothing to do with that"
 
 
 @check.exercise(3, hint="Build the values that are dictionaries first, by calling build itself.")
@@ -74,8 +108,14 @@ def factory_builds_nests(build: Callable) -> None:
     deep = {"class": "Pair", "second": nest, "first": {"class": "Leaf"}, "name": "deep"}
     for config in (flat, nest, deep):
         given = copy.deepcopy(config)
-        got = build(given, classes)
-        assert given == config, "config must not be changed"
+        try:
+            got = build(given, classes)
+        except TypeError as error:
+            if "'class'" not in str(error):
+                raise
+            why = 'the entry "class" names the class, and is no argument of it'
+            raise AssertionError(f"it raised TypeError: {error}: {why}") from error
+        assert given == config, "config must not be changed: read the class, do not pop it"
         _require_built(got, config, classes)
 
 
@@ -98,10 +138,23 @@ def mixing_is_found(mixes: Callable) -> None:
         for module, answer, name in cases:
             state = copy.deepcopy(module.state_dict())
             got = mixes(module, x.clone())
-            assert isinstance(got, bool), f"the answer must be True or False, got {got!r}"
-            assert got == answer, f"for {name} the answer must be {answer}, got {got}"
+            why = ", a tensor: put bool() around it" if isinstance(got, Tensor) else ""
+            assert isinstance(got, bool), f"the answer must be True or False, got {got!r}{why}"
+            why = _WHY_MIXING.get((name, got), "")
+            assert got == answer, f"for {name} the answer must be {answer}, got {got}{why}"
             kept = all(value.equal(state[key]) for key, value in module.state_dict().items())
-            assert kept, f"for {name} a buffer has changed"
+            assert kept, f"for {name} a buffer has changed: work on a copy of the module"
+
+
+_WHY_MIXING = {
+    ("a linear map", True): ": the changed example moves by itself, compare only the others",
+    ("a BatchNorm that trains", False): ": leave the module in the mode it is in",
+    ("a BatchNorm in evaluation mode", True): ": leave the module in the mode it is in",
+    ("a module whose last example listens to the first", False): ": look at all the others, also "
+    "at the last",
+    ("a module whose first example listens to the last", False): ": change each example, also the "
+    "last, and look at those before it",
+}
 
 
 class _Leaf:
@@ -135,7 +188,11 @@ def _part() -> nn.Module:
 
 def _require_built(got: object, config: dict[str, Any], classes: dict[str, Any]) -> None:
     kind = classes[config["class"]]
-    assert isinstance(got, kind), f"a {config['class']} is needed, got {type(got).__name__}"
+    why = {kind: ": call the class", dict: ": a value that is a dictionary is built, too"}
+    found = kind if got is kind else type(got)
+    assert isinstance(got, kind), (
+        f"a {config['class']} is needed, got {type(got).__name__}{why.get(found, '')}"
+    )
     for name, value in config.items():
         if isinstance(value, dict):
             _require_built(getattr(got, name), value, classes)

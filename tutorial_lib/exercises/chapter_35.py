@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,12 +27,26 @@ def shares_make_the_big_batch(share: Callable) -> None:
             assert isinstance(batches, list), (
                 f"the answer must be a list of batches, got {type(batches).__name__}"
             )
+            why = ""
+            if processes > 1 and len(batches) == size // batch_size:
+                why = ": each process goes through all the rows"
+            elif len(batches) == size // big + 1:
+                why = ": rows that do not fill a step are left out"
             assert len(batches) == size // big, (
-                f"{case}: process {rank} must make {size // big} steps, got {len(batches)}"
+                f"{case}: process {rank} must make {size // big} steps, got {len(batches)}{why}"
             )
             assert all(len(batch) == batch_size for batch in batches), (
                 f"{case}: process {rank} has a batch that is not of size {batch_size}"
             )
+        assert processes == 1 or shares[0] != shares[1], (
+            f"{case}: all processes have the same rows, rank is not used"
+        )
+        block = size // processes
+        first = [row for batch in shares[0] for row in batch]
+        assert processes == 1 or {*first} != {*order[:block]}, (
+            f"{case}: process 0 has the first block of the order, so a step has rows from "
+            f"{processes} places of it, and must have the next {big} rows"
+        )
         for step in range(size // big):
             together = [row for batches in shares for row in batches[step]]
             expected = order[step * big : (step + 1) * big]
@@ -45,7 +60,7 @@ def shares_make_the_big_batch(share: Callable) -> None:
 def a_file_is_whole_or_old(save_whole: Callable) -> None:
     """Die half way through the writing, and look at what is there."""
 
-    def write(file: BinaryIO) -> None:
+    def write(file: BinaryIO | io.BytesIO) -> None:
         file.write(b"all of ")
         file.write(b"the new")
 
@@ -56,10 +71,27 @@ def a_file_is_whole_or_old(save_whole: Callable) -> None:
 
     with TemporaryDirectory() as name:
         path = Path(name) / "last.ckpt"
-        save_whole(path, write)
+        files: list[BinaryIO | io.BytesIO] = []
+
+        def write_and_note(file: BinaryIO | io.BytesIO) -> None:
+            files.append(file)
+            write(file)
+
+        save_whole(path, write_and_note)
         assert path.is_file(), "nothing has been written"
         assert path.read_bytes() == b"all of the new", f"written was {path.read_bytes()!r}"
-        assert list(path.parent.iterdir()) == [path], "there is another file left"
+        assert list(path.parent.iterdir()) == [path], (
+            "there is another file left: rename it, a copy leaves it behind and takes time"
+        )
+        assert not isinstance(files[0], io.BytesIO), (
+            "the new bytes were collected in memory, and the file is then written in place: a kill "
+            "during that leaves a half"
+        )
+        name = getattr(files[0], "name", None)
+        assert not isinstance(name, str | Path) or Path(name).parent == path.parent, (
+            "the new bytes went into another folder first: a rename happens at once only within a "
+            "folder"
+        )
         path.write_bytes(b"the old")
         try:
             save_whole(path, die)
@@ -67,9 +99,12 @@ def a_file_is_whole_or_old(save_whole: Callable) -> None:
             pass
         else:
             raise AssertionError("the kill was caught: nobody can do that")
-        assert path.is_file(), "killed half way, the old file is gone"
+        assert path.is_file(), (
+            "killed half way, the old file is gone: os.replace takes its place in one step, so do "
+            "not remove it before"
+        )
         assert path.read_bytes() == b"the old", (
-            f"killed half way, the file holds {path.read_bytes()!r}"
+            f"killed half way, the file holds {path.read_bytes()!r}: write under another name"
         )
         save_whole(path, write)
         assert path.read_bytes() == b"all of the new", "the next attempt does not succeed"
@@ -83,12 +118,20 @@ def micro_batches_make_the_big_batch(accumulated: Callable) -> None:
         weight = torch.ones((), dtype=torch.float64, requires_grad=True)
         tokens = [torch.rand(n, generator=generator, dtype=torch.float64) for n in counts]
         got = accumulated([(weight * part).mean() for part in tokens], counts)
+        number = isinstance(got, float | int)
+        assert not number, f"the loss must be a tensor, got {got!r}: item() cuts the gradient"
         require_shape(got, (), "the loss")
         expected = (weight * torch.cat(tokens)).mean()
         case = f"with {counts} tokens"
-        assert len(counts) == 1 or not is_close(got, expected * len(counts), 1e-9), (
-            "this is the sum: the loss grows with the number of micro-batches"
-        )
+        means = torch.stack([(weight * part).mean() for part in tokens])
+        for wrong, why in [
+            (means.sum(), "this is the sum: the loss grows with the number of micro-batches"),
+            (means.mean(), "this is the mean of the means: a token in a short batch counts more"),
+            (expected * sum(counts), "this is the sum over all tokens: divide by their number"),
+            (expected * sum(counts) / len(counts), "the sum is divided by the number of batches"),
+        ]:
+            no_mistake = is_close(wrong, expected, 1e-9)  # with these counts
+            assert no_mistake or not is_close(got, wrong, 1e-9), f"{case}, {why}"
         assert is_close(got, expected, 1e-9), (
             f"{case} the loss must be {expected:.4f}, got {got:.4f}"
         )

@@ -101,6 +101,11 @@ def _only_the_first_example(network, src, tgt):
     return _sees_the_future(lambda s, t: network(s, t)[:1], src, tgt)
 
 
+def _one_position_too_many(network, src, tgt):
+    changed = torch.cat([tgt[:, :3], (tgt[:, 3:] + 1) % 11], dim=1)
+    return not torch.allclose(network(src, changed)[:, :4], network(src, tgt)[:, :4])
+
+
 def _any_change_at_all(network, src, tgt):
     changed = (tgt + 1) % 11
     return not torch.allclose(network(src, changed), network(src, tgt))
@@ -108,45 +113,63 @@ def _any_change_at_all(network, src, tgt):
 
 WRONG = {
     "no causal mask": (1, _changed(tgt_mask=lambda m: None), "sees a later one"),
-    "causal mask inverted": (1, _changed(tgt_mask=lambda m: ~m), "sees a later one"),
+    "causal mask inverted": (1, _changed(tgt_mask=lambda m: ~m), "tgt_mask is inverted"),
+    "causal mask transposed": (1, _changed(tgt_mask=lambda m: m.mT), "tgt_mask is transposed"),
+    "something more is blocked": (
+        1,
+        _changed(tgt_mask=lambda m: m | (torch.arange(5) == 0)),
+        "something is blocked",
+    ),
     "causal mask of floats": (1, _changed(tgt_mask=lambda m: m.float()), "torch.float32"),
     "a query does not see itself": (
         1,
         _changed(tgt_mask=lambda m: m | torch.eye(len(m), dtype=torch.bool)),
-        "something is blocked",
+        "tgt_mask blocks the diagonal",
     ),
     "no memory mask": (1, _changed(memory_key_padding_mask=lambda m: None), "cross-attention"),
     "no source mask": (1, _changed(src_key_padding_mask=lambda m: None), "the encoder reads"),
     "padding inverted": (
         1,
         _changed(src_key_padding_mask=lambda m: ~m, memory_key_padding_mask=lambda m: ~m),
-        "reads the source's padding",
+        "src_key_padding_mask is inverted: True blocks",
+    ),
+    "only the memory's padding inverted": (
+        1,
+        _changed(memory_key_padding_mask=lambda m: ~m),
+        "memory_key_padding_mask is inverted: True blocks",
     ),
     "the padding is always 0": (
         1,
         lambda s, t, p: _masks_for(s, t, 0),
-        "reads the source's padding",
+        "takes 0 for the padding, whatever pad_token is",
     ),
-    "padding as src_mask": (1, _padding_as_src_mask, "RuntimeError"),
+    "padding as src_mask": (1, _padding_as_src_mask, "src_mask takes (query, key)"),
+    "the target's padding for the memory": (
+        1,
+        lambda s, t, p: _masks_for(s, t, p, memory_key_padding_mask=lambda _: t == p),
+        "memory_key_padding_mask is the target's",
+    ),
     "a list": (1, lambda *args: list(_masks_for(*args).values()), "dictionary"),
-    "inverted": (2, lambda t, p: ~_well_padded(t, p), "a good row must be True"),
+    "inverted": (2, lambda t, p: ~_well_padded(t, p), "the answer is inverted"),
+    "always False": (2, lambda t, p: _well_padded(t, p) & False, "whatever the other rows are"),
     "only the last token": (2, lambda t, p: t[:, 0] != p, "between real tokens"),
     "only neighbours": (
         2,
         lambda t, p: ~((t[:, :-1] == p) & (t[:, 1:] != p)).any(dim=1),
         "padding only",
     ),
-    "padding is always 0": (2, lambda t, p: _well_padded(t, 0), "pad_token=3"),
+    "padding is always 0": (2, lambda t, p: _well_padded(t, 0), "0 is taken for the padding"),
     "no padding allowed": (2, lambda t, p: (t != p).all(dim=1), "padding at its end"),
     "one answer for all": (2, lambda t, p: _well_padded(t, p).all(), "must have shape"),
     "numbers": (2, lambda t, p: _well_padded(t, p).float(), "boolean"),
-    "always False": (3, lambda *args: False, "without a causal mask the answer must be True"),
+    "never a leak": (3, lambda *args: False, "without a causal mask the answer must be True"),
     "always True": (3, lambda *args: True, "a causal network the answer must be False"),
-    "only the last token changed": (3, _only_the_last_token, "position 2 sees token 3"),
-    "only one cut": (3, _only_one_cut, "position 4 sees token 5"),
-    "only the first example": (3, _only_the_first_example, "in its third example"),
-    "any change at all": (3, _any_change_at_all, "a causal network"),
-    "a tensor": (3, lambda *args: torch.tensor(_sees_the_future(*args)), "True or False"),
+    "only the last token changed": (3, _only_the_last_token, "to change the last token"),
+    "only one cut": (3, _only_one_cut, "to cut at one place"),
+    "only the first example": (3, _only_the_first_example, "compare all examples"),
+    "any change at all": (3, _any_change_at_all, "a position may see its own token"),
+    "its own position, too": (3, _one_position_too_many, "a position may see its own token"),
+    "a tensor": (3, lambda *args: torch.tensor(_sees_the_future(*args)), "put bool() around it"),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tempfile
 
 import pytest
 import torch
@@ -60,6 +62,18 @@ def _save_and_copy(path, write):
     path.write_bytes(path.with_suffix(".new").read_bytes())
 
 
+def _in_memory(path, write):
+    file = io.BytesIO()
+    write(file)
+    path.write_bytes(file.getvalue())
+
+
+def _in_another_folder(path, write):
+    with tempfile.NamedTemporaryFile(delete=False) as file:
+        write(file)
+    os.replace(file.name, path)
+
+
 def _remove_first(path, write):
     path.unlink(missing_ok=True)
     _save_whole(path, write)
@@ -73,22 +87,36 @@ def _catch(path, write):
 
 
 WRONG = {
-    "all rows for each": (1, lambda o, r, w, b: _share(o, 0, 1, b), "steps, got"),
-    "the same for each": (1, lambda o, r, w, b: _share(o, 0, w, b), "together are"),
-    "blocks": (1, _blocks, "together are"),
+    "all rows for each": (1, lambda o, r, w, b: _share(o, 0, 1, b), "goes through all the rows"),
+    "the same for each": (1, lambda o, r, w, b: _share(o, 0, w, b), "rank is not used"),
+    "blocks": (1, _blocks, "process 0 has the first block"),
+    "one place too far": (1, lambda o, r, w, b: _share(o[1:] + o[:1], r, w, b), "together are"),
     "the short batch": (
         1,
         lambda o, r, w, b: [*_share(o, r, w, b), o[:1]],
-        "steps, got",
+        "rows that do not fill a step are left out",
     ),
-    "in place": (2, _save_at_once, "holds b'half of'"),
-    "a copy": (2, _save_and_copy, "another file left"),
-    "removed first": (2, _remove_first, "the old file is gone"),
+    "in place": (2, _save_at_once, "write under another name"),
+    "a copy": (2, _save_and_copy, "a copy leaves it behind"),
+    "removed first": (2, _remove_first, "do not remove it before"),
+    "in memory": (2, _in_memory, "collected in memory"),
+    "in another folder": (2, _in_another_folder, "went into another folder first"),
     "caught": (2, _catch, "was caught"),
-    "the mean of the means": (3, lambda x, n: sum(x) / len(x), "[1, 7, 3] tokens the loss must"),
+    "the mean of the means": (3, lambda x, n: sum(x) / len(x), "this is the mean of the means"),
     "the sum": (3, lambda x, n: sum(x), "this is the sum"),
     "without gradient": (3, lambda x, n: _accumulated(x, n).detach(), "lost its gradient"),
-    "a number": (3, lambda x, n: _accumulated(x, n).item(), "must be a tensor"),
+    "not divided": (
+        3,
+        lambda x, n: sum(loss * count for loss, count in zip(x, n, strict=True)),
+        "this is the sum over all tokens",
+    ),
+    "divided by the batches": (
+        3,
+        lambda x, n: sum(loss * count for loss, count in zip(x, n, strict=True)) / len(n),
+        "divided by the number of batches",
+    ),
+    "something else": (3, lambda x, n: 2 * x[0], "the loss must be"),
+    "a number": (3, lambda x, n: _accumulated(x, n).item(), "item() cuts the gradient"),
 }
 
 

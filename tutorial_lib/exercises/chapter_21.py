@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tutorial_lib.attention_maps import attention_maps
 from tutorial_lib.encoder import TransformerEncoder
-from tutorial_lib.exercises.checker import Checker, is_close, require_shape
+from tutorial_lib.exercises.checker import Checker, explain, require_shape
 from tutorial_lib.interop import from_torch
 
 check = Checker(21)
@@ -30,10 +30,12 @@ def encoder_size_is_that_of_the_module(encoder_size: Callable) -> None:
         )
         expected = sum(parameter.numel() for parameter in stack.parameters())
         got = encoder_size(*sizes)
-        assert got == expected, (
+        otherwise = (
             f"num_layers={num_layers}, embed_dim={embed_dim}, dim_feedforward={dim_feedforward}, "
             f"norm_first={norm_first} make {expected} parameters, got {got}"
         )
+        assert isinstance(got, int | float), otherwise
+        explain(got, expected, _wrong_sizes(expected, *sizes), otherwise=otherwise, tolerance=1e-9)
 
 
 @check.exercise(2, hint="x.square().mean(dim=-1, keepdim=True) is each token's mean square.")
@@ -45,22 +47,44 @@ def rms_norm_is_that_of_torch(rms_norm: Callable) -> None:
     expected = F.rms_norm(x, (8,), weight, 1e-6)
     got = rms_norm(x, weight, 1e-6)
     require_shape(got, (2, 3, 8), "the result")
-    assert not is_close(got, weight * F.layer_norm(x, (8,), eps=1e-6)), "no mean is subtracted here"
-    assert not is_close(got, F.rms_norm(x, (8,), eps=1e-6)), "the weight is missing"
-    assert is_close(got, expected), "the result is not x over the root of each token's mean square"
-    small = rms_norm(1e-3 * x, weight, 1e-6)
-    expected = F.rms_norm(1e-3 * x, (8,), weight, 1e-6)
-    assert is_close(small, expected), "eps must be added to the mean square, inside the root"
+    root = x.square().mean(dim=-1, keepdim=True).sqrt()
+    wrong = {
+        "the mean is subtracted: RMSNorm subtracts no mean": weight
+        * F.layer_norm(x, (8,), eps=1e-6),
+        "the weight is missing": x / root,
+        "one mean square serves a whole sequence: each token needs its own, over the last axis": (
+            weight * x / x.square().mean(dim=(1, 2), keepdim=True).sqrt()
+        ),
+        "one mean square serves the whole batch: each token needs its own, over the last axis": (
+            weight * x / x.square().mean().sqrt()
+        ),
+        "the squares are summed: take their mean": weight * F.normalize(x, dim=-1),
+        "the root is missing: divide by the root of the mean square": weight * x / root.square(),
+    }
+    otherwise = "the result is not x over the root of each token's mean square, times the weight"
+    explain(got, expected, wrong, otherwise=otherwise)
+
+    x = 1e-3 * x
+    root = x.square().mean(dim=-1, keepdim=True).sqrt()
+    wrong = {
+        "eps is missing: add it to the mean square": weight * x / root,
+        "eps is added to the root: add it to the mean square, inside the root": (
+            weight * x / (root + 1e-6)
+        ),
+    }
+    expected = F.rms_norm(x, (8,), weight, 1e-6)
+    otherwise = "for tiny tokens it is another number: add eps to the mean square, inside the root"
+    explain(rms_norm(x, weight, 1e-6), expected, wrong, otherwise=otherwise)
 
 
 @check.exercise(3, hint="Compare what an example gives alone with what it gives in the batch.")
 def mixing_is_found(mixes_examples: Callable) -> None:
     """Try layers that mix in different ways, and layers that do not mix."""
-    for module, mixes, name in _layers_that_mix_or_not():
+    for module, mixes, name, advice in _layers_that_mix_or_not():
         x = torch.randn(3, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(21))
         got = mixes_examples(module, x)
         assert isinstance(got, bool), f"the answer must be True or False, got {got!r}"
-        assert got == mixes, f"for {name} the answer must be {mixes}, got {got}"
+        assert got == mixes, f"for {name} the answer must be {mixes}, got {got}: {advice}"
 
 
 @check.exercise(4, hint="What does pre-norm's attention see, and what does the next layer need?")
@@ -77,10 +101,66 @@ def maps_are_those_of_the_model(maps_of: Callable) -> None:
         assert len(maps) == 3, f"a map for each of the 3 layers is needed, got {len(maps)}"
         for number, (got, right) in enumerate(zip(maps, expected, strict=True), start=1):
             where = f"with norm_first={norm_first}, the map of layer {number}"
+            averaged = isinstance(got, Tensor) and got.shape == (3, 6, 6)
+            assert not averaged, f"{where} is averaged over the heads: average_attn_weights=False"
             require_shape(got, (3, 2, 6, 6), where)
             blocked = padding[:, None, None].expand_as(got)
-            assert got[blocked].eq(0).all(), f"{where} gives weight to padding"
-            assert is_close(got, right), f"{where} is not the one that the model uses"
+            if not got[blocked].eq(0).all():
+                upside_down = got[~blocked].eq(0).any()
+                how = "the padding alone: True is what is ignored" if upside_down else "padding"
+                raise AssertionError(f"{where} gives weight to {how}")
+            wrong = {
+                f"{where} is not the one that the model uses: {why}": mistake[number - 1]
+                for why, mistake in _wrong_maps(encoder, x, padding).items()
+            }
+            otherwise = f"{where} is not the one that the model uses"
+            explain(got, right, wrong, otherwise=otherwise)
+
+
+def _wrong_sizes(
+    right: int, num_layers: int, embed_dim: int, dim_feedforward: int, norm_first: bool
+) -> dict[str, float]:
+    biases, norm = 5 * embed_dim + dim_feedforward, 2 * embed_dim
+    last = norm if norm_first else 0
+    return {
+        "the biases are missing: a linear map has one for each number that it gives": (
+            right - num_layers * biases
+        ),
+        "the two norms of each layer are missing": right - num_layers * 2 * norm,
+        "a norm has a weight and a bias, 2 * embed_dim numbers": (
+            right - num_layers * norm - last / 2
+        ),
+        "a pre-norm stack has one more norm at its end": right - last,
+        "a post-norm stack has no norm at its end": right + norm - last,
+        "the last norm stands once, at the end of the stack, not in every layer": (
+            right + (num_layers - 1) * last
+        ),
+        "that is one layer: there are num_layers of them": (right - last) / num_layers + last,
+    }
+
+
+def _wrong_maps(encoder: nn.TransformerEncoder, x: Tensor, padding: Tensor) -> dict[str, list]:
+    def maps(*, norm: bool, masked: bool, steps: bool) -> list[Tensor]:
+        found, stream = [], x
+        for layer in encoder.layers:
+            seen = layer.norm1(stream) if norm else stream
+            options = {"key_padding_mask": padding, "average_attn_weights": False}
+            found.append(layer.self_attn(seen, seen, seen, **options)[1])
+            if steps:
+                stream = layer(stream, src_key_padding_mask=padding if masked else None)
+        return found
+
+    first = encoder.layers[0].norm_first
+    misplaced = "attention sees norm1(x) here" if first else "attention sees x here, not norm1(x)"
+    return {
+        misplaced: maps(norm=not first, masked=True, steps=True),
+        "the layer that makes the next input needs the padding too": (
+            maps(norm=first, masked=False, steps=True)
+        ),
+        "every layer was given the input of the first": (
+            maps(norm=first, masked=True, steps=False)
+        ),
+    }
 
 
 class _Mixer(nn.Module):
@@ -94,7 +174,23 @@ class _Mixer(nn.Module):
         return x + self.function(x)
 
 
-def _layers_that_mix_or_not() -> list[tuple[nn.Module, bool, str]]:
+def _first_to_second(x: Tensor) -> Tensor:
+    added = torch.zeros_like(x)
+    added[1:2] = x[:1] if len(x) > 1 else x[:0]
+    return added
+
+
+def _last_to_first(x: Tensor) -> Tensor:
+    added = torch.zeros_like(x)
+    added[:1] = x[-1:] if len(x) > 1 else 0.0
+    return added
+
+
+def _normed_over_the_batch(x: Tensor) -> Tensor:
+    return (x - x.mean(dim=(0, 1))) / x.std(dim=(0, 1))
+
+
+def _layers_that_mix_or_not() -> list[tuple[nn.Module, bool, str, str]]:
     with torch.random.fork_rng():
         torch.manual_seed(21)
         sizes = {"d_model": 8, "nhead": 2, "dim_feedforward": 16, "dropout": 0.0}
@@ -102,15 +198,33 @@ def _layers_that_mix_or_not() -> list[tuple[nn.Module, bool, str]]:
             nn.TransformerEncoderLayer(**sizes, batch_first=flag, dtype=torch.float64)
             for flag in (False, True)
         ]
-    over_the_batch = _Mixer(lambda x: (x - x.mean(dim=(0, 1))) / x.std(dim=(0, 1)))
-    last_to_first = _Mixer(lambda x: F.pad(x[-1:], (0, 0, 0, 0, 0, len(x) - 1)) * (len(x) > 1))
     within = _Mixer(lambda x: x.mean(dim=1, keepdim=True))
+    sums = _Mixer(lambda x: x.cumsum(dim=0) - x)
+    kept = "no example depends on another there, only tokens of one example on each other"
+    found = "look at every output of the examples that you did not change; it may end in a norm"
     return [
-        (layers[0], True, "torch's encoder layer without batch_first"),
-        (layers[1], False, "torch's encoder layer with batch_first"),
-        (over_the_batch, True, "a norm over the batch"),
-        (last_to_first, True, "a layer that adds the last example to the first"),
-        (within, False, "a layer that adds each sequence's mean token"),
+        (layers[0], True, "torch's encoder layer without batch_first", found),
+        (layers[1], False, "torch's encoder layer with batch_first", kept),
+        (_Mixer(_normed_over_the_batch), True, "a norm over the batch", found),
+        (within, False, "a layer that adds each sequence's mean token", kept),
+        (
+            _Mixer(_last_to_first),
+            True,
+            "a layer that adds the last example to the first",
+            "look at the first example too, and change others than the first",
+        ),
+        (
+            sums,
+            True,
+            "a layer that adds to each example those before it",
+            "the first example is alone there, so look at the others too",
+        ),
+        (
+            _Mixer(_first_to_second),
+            True,
+            "a layer that adds the first example to the second",
+            "the first and the last are alone there, so look at every example",
+        ),
     ]
 
 

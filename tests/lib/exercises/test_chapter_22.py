@@ -79,28 +79,63 @@ def test_the_stub_does_not_pass(number):
     assert check.problem(number, lambda *arguments: None) is not None
 
 
+def _sum_of_probabilities(model, tokens, length, pad_token):
+    inputs, labels = shifted(tokens)
+    each = model(inputs).softmax(dim=-1).gather(-1, labels[..., None])[..., 0]
+    return each.masked_fill(labels == pad_token, 0.0)[:, length - 1 :].sum(dim=1)
+
+
+def _mean(model, tokens, length, pad_token):
+    written = (tokens[:, length:] != pad_token).sum(dim=1)
+    return _log_probability(model, tokens, length, pad_token) / written
+
+
+def _question_only(tokens, lengths, pad_token):
+    inputs, labels = shifted(tokens)
+    place = torch.arange(1, tokens.shape[1])
+    return inputs, labels.masked_fill(place >= lengths[:, None], pad_token)
+
+
+def _masked_inputs_as_labels(tokens, lengths, pad_token):
+    place = torch.arange(tokens.shape[1] - 1)
+    return tokens[:, :-1], tokens[:, :-1].masked_fill(place < lengths[:, None], pad_token)
+
+
 WRONG = {
-    "not shifted": (1, lambda t, n, p: (t[:, :-1], t[:, :-1]), "the labels must be"),
-    "one label too few": (1, lambda *a: _answer_only(*a, first=0), "the labels must be"),
-    "one label too many": (1, lambda *a: _answer_only(*a, first=2), "the labels must be"),
-    "the question counts": (1, lambda t, n, p: shifted(t), "with a question of 4"),
+    "not shifted": (1, lambda t, n, p: (t[:, :-1], t[:, :-1]), "these are the inputs: a label is"),
+    "not shifted, masked": (1, _masked_inputs_as_labels, "these are the inputs, masked"),
+    "one label too few": (1, lambda *a: _answer_only(*a, first=0), "first token of the answer"),
+    "one label too many": (1, lambda *a: _answer_only(*a, first=2), "last token of the question"),
+    "the question counts": (1, lambda t, n, p: shifted(t), "the question is learned too"),
+    "the question alone": (1, _question_only, "it is the answer that is left out"),
+    "something else": (1, lambda t, n, p: (t[:, :-1], t[:, 1:] + 1), "a question of 1 the labels"),
     "tokens changed": (1, _in_place, "tokens were changed"),
     "the question hidden": (1, _blanked_inputs, "without the last"),
     "padding is always 0": (1, lambda t, n, p: _answer_only(t, n, PAD), "must be pad_token"),
     "labels alone": (1, lambda *a: _answer_only(*a)[1], "inputs and labels"),
     "whole tokens": (1, lambda t, n, p: (t, t), "inputs must have shape"),
-    "the prompt counts": (2, lambda m, t, n, p: _log_probability(m, t, 1, p), "prompt of 3"),
-    "the first token left out": (2, lambda *a: _log_probability(*a, first=0), "prompt of 1"),
-    "the padding counts": (2, lambda *a: _log_probability(*a, padding=True), "[1, 4, 3, 2, 0, 0]"),
-    "no softmax": (2, lambda *a: _log_probability(*a, softmax=False), "log-probability"),
-    "no shift": (2, _not_shifted, "log-probability"),
+    "the prompt counts": (2, lambda m, t, n, p: _log_probability(m, t, 1, p), "prompt counts too"),
+    "the first token left out": (2, lambda *a: _log_probability(*a, first=0), "last token asks"),
+    "the padding counts": (2, lambda *a: _log_probability(*a, padding=True), "padding counts too"),
+    "no softmax": (2, lambda *a: _log_probability(*a, softmax=False), "sums of logits"),
+    "no shift": (2, _not_shifted, "the answer to itself"),
+    "the mean": (2, _mean, "this is the mean"),
+    "probabilities": (2, _sum_of_probabilities, "sums of probabilities"),
+    "minus": (2, lambda *a: -_log_probability(*a), "behind a prompt of 1, tokens [1, 4, 3, 6"),
     "one number": (2, lambda *a: _log_probability(*a).sum(), "must have shape"),
-    "all that agree": (3, lambda *a: _accepted(*a, until=False), "0 must be accepted"),
-    "shifted too far": (3, lambda *a: _accepted(*a, first=0), "must be accepted"),
+    "all that agree": (3, lambda *a: _accepted(*a, until=False), "stop at the first"),
+    "shifted too far": (3, lambda *a: _accepted(*a, first=0), "answer to the one before"),
+    "one too many": (
+        3,
+        lambda m, t, d: min(_accepted(m, t, d) + 1, d.shape[1]),
+        "first wrong token is accepted",
+    ),
     "a call for each token": (3, _many_calls, "called 2 times"),
     "greedy search": (3, _greedy, "called 5 times"),
     "a tensor": (3, lambda *a: torch.tensor(_accepted(*a)), "must be an int"),
-    "always all": (3, lambda m, t, d: (m(t), d.shape[1])[1], "0 must be accepted"),
+    "always all": (3, lambda m, t, d: (m(t), d.shape[1])[1], "whatever it says"),
+    "always none": (3, lambda m, t, d: (m(t), 0)[1], "nothing is ever accepted"),
+    "every other": (3, lambda m, t, d: (m(t), 2)[1], "0 must be accepted, got 2"),
 }
 
 

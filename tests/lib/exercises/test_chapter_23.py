@@ -100,56 +100,104 @@ def test_the_stub_does_not_pass(number):
     assert "None" in check.problem(number, lambda *args: None)
 
 
+def _no_cache(prompt, new, *sizes):
+    return sum(_decoding_flops(prompt + i, 0, *sizes) for i in range(new + 1))
+
+
+def _half_of_the_scores(prompt, new, num_layers, d, d_ff):
+    unmasked = prompt * (prompt - 1) // 2
+    return _decoding_flops(prompt, new, num_layers, d, d_ff) - num_layers * 4 * unmasked * d
+
+
 WRONG = {
     "heads left out": (
         1,
         lambda *sizes: _longest_length(*sizes, heads_count=False),
-        "the answer must be 20",
+        "each head has attention weights of its own",
     ),
-    "norms left out": (1, lambda *sizes: _longest_length(*sizes, norms=0), "must be 20, got 21"),
+    "norms left out": (1, lambda *sizes: _longest_length(*sizes, norms=0), "a mean and a spread"),
     "one layer": (
         1,
         lambda budget, layers, *sizes: _longest_length(budget, 1, *sizes),
-        "num_layers=3",
+        "that is for one layer",
     ),
-    "one too many": (1, lambda *sizes: _longest_length(*sizes) + 1, "must be 20, got 21"),
-    "one too few": (1, lambda *sizes: _longest_length(*sizes) - 1, "must be 20, got 19"),
-    "at least one": (1, lambda *sizes: max(1, _longest_length(*sizes)), "must be 0, got 1"),
-    "a mask alone": (2, _masked, "are enough, got"),
+    "numbers, not bytes": (
+        1,
+        lambda budget, *sizes: _longest_length(4 * budget, *sizes),
+        "takes four bytes",
+    ),
+    "one too many": (1, lambda *sizes: _longest_length(*sizes) + 1, "one token too many"),
+    "one too few": (1, lambda *sizes: max(0, _longest_length(*sizes) - 1), "one token too few: "),
+    "less than the budget": (
+        1,
+        lambda budget, *sizes: _longest_length(budget - 1, *sizes),
+        "up to the last byte",
+    ),
+    "at least one": (1, lambda *sizes: max(1, _longest_length(*sizes)), "it must be 0"),
+    "something else": (1, lambda *sizes: 7, "the answer must be 20, got 7"),
+    "a mask alone": (2, _masked, "a mask alone saves no FLOPs"),
     "both sides": (2, lambda *args: _masked(*args, causal=False), "sees what comes after it"),
-    "one position too many": (2, lambda q, k, v, w: _masked(q, k, v, w, width=w + 1), "not that"),
+    "one position too many": (
+        2,
+        lambda q, k, v, w: _masked(q, k, v, w, width=w + 1),
+        "one position too many",
+    ),
     "one position too few": (
         2,
         lambda q, k, v, w: _masked(q, k, v, w, width=max(1, w - 1)),
-        "not that",
+        "one position too few",
     ),
-    "padding is seen": (2, lambda *args: _look_back(*args, edge=False), "not that"),
-    "all of both blocks": (2, lambda *args: _look_back(*args, near=False), "not that"),
-    "the future of the block": (2, lambda *args: _look_back(*args, causal=False), "not that"),
-    "three blocks": (2, lambda *args: _look_back(*args, blocks_before=2), "are enough, got"),
+    "its own block alone": (
+        2,
+        lambda *args: _look_back(*args, blocks_before=0),
+        "its own block alone",
+    ),
+    "padding is seen": (2, lambda *args: _look_back(*args, edge=False), "the zeros that were put"),
+    "all of both blocks": (2, lambda *args: _look_back(*args, near=False), "w or more positions"),
+    "the future of the block": (
+        2,
+        lambda *args: _look_back(*args, causal=False),
+        "what comes after it in its block",
+    ),
+    "something else than attention": (2, lambda q, k, v, w: v, "not that of the masked"),
+    "three blocks": (2, lambda *args: _look_back(*args, blocks_before=2), "so two are enough"),
+    "four blocks": (2, lambda *args: _look_back(*args, blocks_before=3), "are enough, got"),
     "fused": (2, _fused, "could be seen"),
     "blocks not joined": (
         2,
         lambda q, k, v, w: _look_back(q, k, v, w).unflatten(-2, (-1, w)),
         "must have shape",
     ),
-    "itself not counted": (3, lambda *sizes: _decoding_flops(*sizes, first=0), "new=2"),
-    "the prompt read linearly": (3, lambda *sizes: _decoding_flops(*sizes, read=1), "prompt=3"),
-    "no cache": (
+    "itself not counted": (3, lambda *sizes: _decoding_flops(*sizes, first=0), "meets itself too"),
+    "the prompt read linearly": (
         3,
-        lambda p, new, *sizes: sum(_decoding_flops(p + i, 0, *sizes) for i in range(new + 1)),
-        "prompt=3",
+        lambda *sizes: _decoding_flops(*sizes, read=1),
+        "each of its tokens meets all of them",
     ),
-    "four times wider": (
+    "the future left out": (3, _half_of_the_scores, "the future's scores are left out"),
+    "no cache": (3, _no_cache, "with a cache it is fed alone"),
+    "all at once": (
+        3,
+        lambda p, new, *sizes: _decoding_flops(p + new, 0, *sizes),
+        "the new ones are fed one by one",
+    ),
+    "d_ff times wider": (
+        3,
+        lambda p, new, layers, d, d_ff: _decoding_flops(p, new, layers, d, d * d_ff),
+        "not a factor for d",
+    ),
+    "always four times wider": (
         3,
         lambda p, new, layers, d, d_ff: _decoding_flops(p, new, layers, d, 4 * d),
-        "d_ff=16",
+        "not always 4 d",
     ),
     "one layer only": (
         3,
         lambda p, new, layers, *sizes: _decoding_flops(p, new, 1, *sizes),
-        "num_layers=2",
+        "that is one layer",
     ),
+    "multiply-adds": (3, lambda *sizes: _decoding_flops(*sizes) // 2, "are two FLOPs"),
+    "nothing at all": (3, lambda *sizes: 0, "prompt=3, new=2"),
 }
 
 

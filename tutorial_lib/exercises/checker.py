@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,3 +122,64 @@ def is_close(answer: Tensor, expected: Tensor, tolerance: float = 1e-6) -> bool:
         Whether no element differs by more.
     """
     return torch.allclose(answer.double(), expected.double(), rtol=tolerance, atol=tolerance)
+
+
+def explain(
+    got: Any, expected: Any, wrong: Mapping[str, Any], *, otherwise: str, tolerance: float = 1e-6
+) -> None:
+    """Raise unless an answer is right, with the sentence of the mistake that gives this answer.
+
+    What is right is looked at first, so a mistake may give the right answer for some arguments.
+    Tensors and numbers agree when they are close, everything else when it is equal.
+
+    Args:
+        got: What the reader's code gave.
+        expected: What is right.
+        wrong: For each likely mistake, its sentence and what it gives, of any shape.
+        otherwise: The sentence for an answer that no mistake of the list gives.
+        tolerance: Largest difference, absolute and relative.
+
+    Raises:
+        AssertionError: With the sentence of the first mistake that gives this answer.
+    """
+
+    def is_it(value: Any) -> bool:
+        if not all(isinstance(x, Tensor | float | int) for x in (got, value)):
+            return got == value
+        answer, other = (torch.as_tensor(x, dtype=torch.float64) for x in (got, value))
+        return answer.shape == other.shape and is_close(answer, other, tolerance)
+
+    if not is_it(expected):
+        raise AssertionError(next((why for why in wrong if is_it(wrong[why])), otherwise))
+
+
+def ask(answer: Callable, *arguments: Any) -> Any:
+    """Call an answer, and refuse one that changes a tensor or a list that it was given.
+
+    Args:
+        answer: The reader's function.
+        arguments: What it is called with.
+
+    Returns:
+        What it gives.
+
+    Raises:
+        AssertionError: If an argument is no longer what it was.
+    """
+    before = [_copy(argument) for argument in arguments]
+    got = answer(*arguments)
+    for place, (now, then) in enumerate(zip(arguments, before, strict=True), start=1):
+        assert _is_same(now, then), f"argument {place} was changed: work on a copy of it"
+    return got
+
+
+def _copy(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_copy(item) for item in argument]
+    return argument.detach().clone() if isinstance(argument, Tensor) else argument
+
+
+def _is_same(now: Any, then: Any) -> bool:
+    if isinstance(now, list):
+        return len(now) == len(then) and all(map(_is_same, now, then))
+    return now.equal(then) if isinstance(now, Tensor) else now is then

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from tutorial_lib.exercises.checker import Checker
+from tutorial_lib.exercises.checker import Checker, ask, explain
 
 
 @pytest.fixture
@@ -77,3 +78,81 @@ def test_registering_gives_the_test_back_and_keeps_checkers_apart(check):
     assert list(other.exercises) == [4]
     assert list(check.exercises) == [1]
     assert other.exercises[4].hint == "None."
+
+
+ROWS = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+MISTAKES = {
+    "this is the sum": ROWS.sum(dim=1),
+    "the mean runs over the rows": ROWS.mean(dim=0),
+    "one mean of all": ROWS.mean(),
+}
+
+
+def test_a_right_answer_needs_no_explanation():
+    explain(ROWS.mean(dim=1), ROWS.mean(dim=1), MISTAKES, otherwise="something else")
+    explain(3, 3.0, {"twice": 6}, otherwise="something else")
+
+
+@pytest.mark.parametrize(("why", "value"), MISTAKES.items())
+def test_a_known_mistake_is_named_by_what_it_gives(why, value):
+    with pytest.raises(AssertionError, match=f"^{why}$"):
+        explain(value, ROWS.mean(dim=1), MISTAKES, otherwise="something else")
+
+
+@pytest.mark.parametrize("value", [ROWS, torch.zeros(2), torch.full((2,), torch.nan), 7])
+def test_an_unknown_mistake_gets_the_other_sentence(value):
+    with pytest.raises(AssertionError, match=r"^something else$"):
+        explain(value, ROWS.mean(dim=1), MISTAKES, otherwise="something else")
+
+
+def test_a_mistake_that_gives_the_right_answer_is_no_mistake_here():
+    explain(torch.ones(2), torch.ones(2), {"not squared": torch.ones(2)}, otherwise="")
+
+
+def test_a_value_of_another_shape_is_not_stretched_to_fit():
+    with pytest.raises(AssertionError, match=r"^something else$"):
+        explain(
+            torch.ones(1),
+            torch.ones(2),
+            {"a scalar": torch.tensor(1.0)},
+            otherwise="something else",
+        )
+
+
+def test_what_is_close_is_close_within_the_tolerance():
+    explain(1.01, 1.0, {}, otherwise="too far", tolerance=0.1)
+    with pytest.raises(AssertionError, match=r"^too far$"):
+        explain(1_000_001, 1_000_000, {}, otherwise="too far", tolerance=0.0)
+    explain(0.1, torch.tensor(0.1, dtype=torch.float64), {}, otherwise="too far", tolerance=0.0)
+
+
+def test_lists_and_dictionaries_are_compared_whole():
+    explain({"a": (2,)}, {"a": (2,)}, {}, otherwise="something else")
+    with pytest.raises(AssertionError, match=r"^backwards$"):
+        explain([2, 1], [1, 2], {"a number": 1, "backwards": [2, 1]}, otherwise="something else")
+    with pytest.raises(AssertionError, match=r"^something else$"):
+        explain(None, torch.ones(2), MISTAKES, otherwise="something else")
+
+
+def test_asking_gives_what_the_answer_gives():
+    assert ask(lambda tensor, pieces, number: (len(pieces), number), ROWS, ["a"], 3) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        (lambda tensor, pieces: tensor.add_(1), 1),
+        (lambda tensor, pieces: tensor.resize_(1), 1),
+        (lambda tensor, pieces: pieces.append(3), 2),
+        (lambda tensor, pieces: pieces[0].zero_(), 2),
+        (lambda tensor, pieces: pieces.reverse(), 2),
+    ],
+)
+def test_an_answer_that_changes_an_argument_is_refused(answer, place):
+    with pytest.raises(AssertionError, match=f"^argument {place} was changed"):
+        ask(answer, torch.ones(2), [torch.ones(3), torch.zeros(3)])
+
+
+def test_an_argument_may_have_a_gradient():
+    leaf = torch.ones(2, requires_grad=True)
+    assert ask(torch.sum, 2 * leaf).requires_grad

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tutorial_lib.exercises.chapter_13 import check
-from tutorial_lib.masks import causal_mask, combine_masks
+from tutorial_lib.masks import causal_mask
 
 
 def _packed_mask(documents):
     same = documents[:, None, :, None] == documents[:, None, None, :]
-    return combine_masks(same, causal_mask(documents.shape[1]))
+    return same & causal_mask(documents.shape[1])
 
 
 def _to_bias(mask, dtype):
@@ -91,34 +91,59 @@ def _finite_bias(number):
     return lambda mask, dtype: torch.where(mask, 0.0, number(dtype)).to(dtype)
 
 
+def _reads_the_first_document_everywhere(documents):
+    return _packed_mask(documents[:1].expand_as(documents))
+
+
+def _changes_real_tokens(model, x, lengths):
+    changed = torch.where(_real(x, lengths)[..., None], torch.randn_like(x), x)
+    return not torch.allclose(model(changed, lengths), model(x, lengths))
+
+
 WRONG = {
-    "not causal": (1, _same_document, "later than the query"),
+    "not causal": (1, _same_document, "the causal part is missing"),
     "causal only": (
         1,
         lambda d: causal_mask(d.shape[1]).expand(len(d), 1, -1, -1),
-        "different documents",
+        "earlier tokens of other documents",
     ),
-    "without itself": (1, lambda d: _same_document(d) & ~causal_mask(d.shape[1]).mT, "may not"),
-    "three axes": (1, lambda d: _packed_mask(d)[:, 0], "must have shape (2, 1, 5, 5)"),
+    "without itself": (1, lambda d: _same_document(d) & ~causal_mask(d.shape[1]).mT, "j <= i"),
+    "turned round": (1, lambda d: ~_packed_mask(d), "the mask is turned round"),
+    "queries and keys swapped": (1, lambda d: _packed_mask(d).mT, "queries and keys are swapped"),
+    "or": (1, lambda d: _same_document(d) | causal_mask(d.shape[1]), "both are needed, with &"),
+    "unequal": (1, lambda d: ~_same_document(d) & causal_mask(d.shape[1]), "== is needed"),
+    "one sequence's documents": (1, _reads_the_first_document_everywhere, "query 1 and key 0"),
+    "three axes": (1, lambda d: _packed_mask(d)[:, 0], "the axis of the heads is missing"),
+    "two axes": (1, lambda d: _packed_mask(d)[0, 0], "must have shape (2, 1, 5, 5)"),
     "not boolean": (1, lambda d: _packed_mask(d).float(), "must be boolean"),
     "-1e9": (2, _finite_bias(lambda dtype: -1e9), "-1e+09 stands where"),
     "lowest number": (2, _finite_bias(lambda dtype: torch.finfo(dtype).min), "blocks nothing"),
     "times infinity": (2, lambda m, t: (1 - m.to(t)) * -math.inf, "holds NaN"),
-    "reversed": (2, lambda m, t: _to_bias(~m, t), "0 is added where a query may not"),
-    "ones and zeros": (2, lambda m, t: m.to(t), "0 is added where a query may not"),
+    "turned round, to add": (2, lambda m, t: _to_bias(~m, t), "the mask is turned round"),
+    "ones and zeros": (2, lambda m, t: m.to(t), "ones and zeros"),
+    "zeros": (2, lambda m, t: torch.zeros(m.shape, dtype=t), "0 is added where a query may not"),
+    "plus infinity": (2, lambda m, t: -_to_bias(m, t), "minus infinity that blocks"),
+    "one where allowed": (2, lambda m, t: _to_bias(m, t) + 1, "must be 0 where"),
     "always float32": (2, lambda m, t: _to_bias(m, torch.float32), "torch.float16"),
     "always two axes": (
         2,
         lambda m, t: _to_bias(m, t).flatten(0, -2),
         "a mask with four axes must have shape",
     ),
+    "the opposite": (3, lambda *a: not _padding_leaks(*a), "the opposite every time"),
+    "zeros as filler": (
+        3,
+        lambda *a: _padding_leaks(*a, filler=0.0),
+        "zeros the answer must be True, got False: the padding was the same in every call",
+    ),
+    "real tokens changed": (3, _changes_real_tokens, "real tokens were changed"),
     "always True": (3, lambda model, x, n: True, "its padding mask the answer must be False"),
     "always False": (3, lambda model, x, n: False, "without a mask the answer must be True"),
-    "NaN as filler": (3, lambda *a: _padding_leaks(*a, filler=math.nan), "must be False"),
+    "NaN as filler": (3, lambda *a: _padding_leaks(*a, filler=math.nan), "zero times NaN is NaN"),
     "outputs at padding too": (
         3,
         lambda *a: _padding_leaks(*a, everywhere=True),
-        "padding mask the answer must be False",
+        "only outputs at real tokens count",
     ),
     "only the first two sequences": (
         3,
@@ -130,7 +155,7 @@ WRONG = {
         _only_the_last_column,
         "right neighbour too the answer must be True",
     ),
-    "x is changed": (3, _changes_x, "work on a copy"),
+    "x is changed": (3, _changes_x, "was changed: work on a copy"),
     "a tensor": (3, lambda model, x, n: torch.tensor(True), "True or False"),
 }
 

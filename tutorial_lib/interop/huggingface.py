@@ -59,10 +59,11 @@ def from_huggingface(
     Source: Radford et al. (2019); Devlin et al. (2019).
     Taught in :doc:`/notebooks/47_real_weights`.
     """
-    model = hugging_face_model(model, {"gpt2": "GPT2LMHeadModel", "bert": "BertForMaskedLM"})
-    theirs = model.state_dict(keep_vars=True)
+    original = hugging_face_model(model, {"gpt2": "GPT2LMHeadModel", "bert": "BertForMaskedLM"})
+    theirs = original.state_dict(keep_vars=True)
+    twin_of = _gpt2 if original.config.model_type == "gpt2" else _bert
     with torch.enable_grad():  # what is cut out of a parameter that is trained says so too
-        return _gpt2(model, theirs) if model.config.model_type == "gpt2" else _bert(model, theirs)
+        return twin_of(original, theirs)
 
 
 def _gpt2(model: Any, theirs: State) -> TransformerLanguageModel:

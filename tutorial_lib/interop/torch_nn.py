@@ -103,9 +103,9 @@ def _(module: TorchLayer) -> TransformerEncoderLayer | TransformerDecoderLayer:
 @from_torch.register(nn.TransformerEncoder)
 @from_torch.register(nn.TransformerDecoder)
 def _(module: TorchStack) -> TransformerEncoder | TransformerDecoder:
-    is_encoder = isinstance(module, nn.TransformerEncoder)
-    kind = TransformerEncoder if is_encoder else TransformerDecoder
-    return _stack_twin(module, kind, name="module")
+    if isinstance(module, nn.TransformerEncoder):
+        return _stack_twin(module, TransformerEncoder, name="module")
+    return _stack_twin(module, TransformerDecoder, name="module")
 
 
 @from_torch.register
@@ -171,10 +171,11 @@ def _layer_state(layer: TorchLayer, *, prefix: str = "") -> dict[str, Tensor]:
 
 
 def _modes(layer: TorchLayer, *, prefix: str = "") -> dict[str, nn.Module]:
-    parts = {"self_attn": layer.self_attn, "feed_forward": layer.dropout, "dropout": layer.dropout1}
+    parts: dict[str, nn.Module] = {"": layer, "self_attn": layer.self_attn}
+    parts |= {"feed_forward": layer.dropout, "dropout": layer.dropout1}
     if isinstance(layer, nn.TransformerDecoderLayer):
         parts["cross_attn"] = layer.multihead_attn
-    return {prefix.removesuffix("."): layer} | {prefix + ours: part for ours, part in parts.items()}
+    return {(prefix + ours).removesuffix("."): part for ours, part in parts.items()}
 
 
 def _layer_settings(layer: nn.Module, kind: type[TorchLayer], *, name: str) -> dict[str, Any]:

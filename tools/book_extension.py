@@ -179,7 +179,8 @@ class ChapterNumbers(TocTreeCollector):
         """Give each chapter's title its number; say which chapters had another."""
         changed = []
         for docname, toc in env.tocs.items():
-            number = chapter_number(docname)
+            # Text, where Sphinx has whole numbers and only ever writes them: 01 has two digits.
+            number: Any = chapter_number(docname)
             if number is not None:
                 title = next(toc.findall(nodes.reference))
                 title["secnumber"] = env.titles[docname]["secnumber"] = (number,)

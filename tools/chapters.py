@@ -37,11 +37,11 @@ def chapter_paths(root: Path = ROOT, numbers: Collection[int] = ()) -> list[Path
     return [path for path in paths if not numbers or int(path.stem[:2]) in numbers]
 
 
-def chapter_number(docname: str) -> int | None:
-    """Read the number off a chapter's file name; other pages have none."""
+def chapter_number(docname: str) -> str | None:
+    """Read the two digits off a chapter's file name, 01 too; other pages have none."""
     stem = Path(docname).stem
     is_chapter = Path(docname).parent.name == "notebooks" and stem[:2].isdigit()
-    return int(stem[:2]) if is_chapter else None
+    return stem[:2] if is_chapter else None
 
 
 def read_chapter(path: Path, root: Path = ROOT) -> NotebookNode:

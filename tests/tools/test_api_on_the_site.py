@@ -26,7 +26,7 @@ def test_a_section_says_who_imports_the_module(tmp_path: Path) -> None:
     assert "first in {doc}`/notebooks/11_scaled_dot_product_attention`." in attention
     assert ".. automodule:: tutorial_lib.attention\n   :members:\n" in attention
     assert "Imported by {mod}`tutorial_lib.cache`, " in padding
-    assert "Imported in 21 chapters" in plotting
+    assert "Imported in 22 chapters" in plotting
     assert page.endswith("End\n")
 
 

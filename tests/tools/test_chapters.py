@@ -83,7 +83,8 @@ def test_a_page_without_a_notebooks_front_matter_is_refused(root: Path) -> None:
 
 
 def test_only_chapters_have_a_number() -> None:
-    assert chapter_number("notebooks/11_scaled_dot_product_attention") == 11
+    assert chapter_number("notebooks/11_scaled_dot_product_attention") == "11"
+    assert chapter_number("notebooks/01_a_first_look") == "01"
     assert chapter_number("book/index") is None
 
 

@@ -87,7 +87,7 @@ class Checker:
             ValueError: If the chapter has no such exercise.
         """
         problem = self.problem(number, answer)
-        name = f"Exercise {self.chapter}.{number}"
+        name = f"Exercise {self.chapter:02}.{number}"
         if problem is None:
             print(f"{name}: correct.")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -140,9 +141,11 @@ def _wrong_sizes(
 
 
 def _wrong_maps(encoder: nn.TransformerEncoder, x: Tensor, padding: Tensor) -> dict[str, list]:
+    layers = cast("list[nn.TransformerEncoderLayer]", list(encoder.layers))
+
     def maps(*, norm: bool, masked: bool, steps: bool) -> list[Tensor]:
         found, stream = [], x
-        for layer in encoder.layers:
+        for layer in layers:
             seen = layer.norm1(stream) if norm else stream
             options = {"key_padding_mask": padding, "average_attn_weights": False}
             found.append(layer.self_attn(seen, seen, seen, **options)[1])
@@ -150,7 +153,7 @@ def _wrong_maps(encoder: nn.TransformerEncoder, x: Tensor, padding: Tensor) -> d
                 stream = layer(stream, src_key_padding_mask=padding if masked else None)
         return found
 
-    first = encoder.layers[0].norm_first
+    first = layers[0].norm_first
     misplaced = "attention sees norm1(x) here" if first else "attention sees x here, not norm1(x)"
     return {
         misplaced: maps(norm=not first, masked=True, steps=True),

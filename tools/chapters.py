@@ -64,10 +64,14 @@ def stamped(text: str, root: Path = ROOT) -> str:
 
 
 def dependency_digest(text: str, root: Path = ROOT) -> str:
-    """Hash the package's modules that a chapter imports, however deep, and the environment."""
+    """Hash the package's modules that a chapter imports, however deep, and the environment.
+
+    The scripts that lie beside a module count with it: a figure to touch brings them along.
+    """
     digest = hashlib.sha256()
     modules = imported_files(_code_of(text), root)
-    for path in (*sorted(modules), *(root / name for name in ENVIRONMENT)):
+    scripts = {path for module in modules for path in module.parent.glob("scripts/*")}
+    for path in (*sorted(modules | scripts), *(root / name for name in ENVIRONMENT)):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 

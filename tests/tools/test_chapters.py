@@ -71,6 +71,15 @@ def test_a_change_of_another_module_leaves_the_digest_alone(root: Path) -> None:
     assert dependency_digest(CHAPTER, root) == before
 
 
+def test_a_change_of_a_script_that_lies_beside_a_module_changes_the_digest(root: Path) -> None:
+    script = root / "tutorial_lib" / "scripts" / "figure.js"
+    script.parent.mkdir()
+    script.write_text("one")
+    before = dependency_digest(CHAPTER, root)
+    script.write_text("two")
+    assert dependency_digest(CHAPTER, root) != before
+
+
 def test_the_stamp_stands_in_the_kernels_name_and_moves_no_line(root: Path) -> None:
     text = stamped(CHAPTER, root)
     assert f"display_name: Python 3 {dependency_digest(CHAPTER, root)}\n" in text

@@ -33,7 +33,7 @@ def figure_on(page: Page, name: str) -> Locator:
 
 def shown_weights(figure: Locator) -> torch.Tensor:
     """Read the numbers off the figure's grid."""
-    texts = figure.locator("svg[data-panel='1'] g text").all_inner_texts()
+    texts = figure.locator("svg[data-panel='1'] g text").all_text_contents()
     return torch.tensor([float(text) for text in texts]).view(3, 3)
 
 
@@ -106,19 +106,19 @@ def test_the_curve_of_the_rate_follows_its_controls(page: Page) -> None:
 
 def test_the_hands_turn_with_the_position(page: Page) -> None:
     figure = figure_on(page, "positions")
-    figure.get_by_label("position").fill("0")
+    figure.get_by_role("slider", name="position").fill("0")
     expect(figure.locator(".live-words")).to_contain_text("writes (0.00, 1.00)")
 
 
 def test_the_trained_reverser_answers_what_is_typed(page: Page) -> None:
     figure = figure_on(page, "reverse")
     digits = "0123456789012345"
-    figure.get_by_label("digits").fill(digits)
-    answers = figure.locator("svg[data-panel='0'] text:not(.small)").all_inner_texts()[16:]
+    figure.get_by_role("textbox", name="digits").fill(digits)
+    answers = figure.locator("svg[data-panel='0'] text:not(.small)").all_text_contents()[16:]
     right = sum(a == b for a, b in zip(answers, digits[::-1], strict=True))
     assert right >= 14
     figure.get_by_label("tell it the positions").uncheck()
-    answers = figure.locator("svg[data-panel='0'] text:not(.small)").all_inner_texts()[16:]
+    answers = figure.locator("svg[data-panel='0'] text:not(.small)").all_text_contents()[16:]
     assert answers[:6] == answers[10:]  # the same digits get the same answers
 
 
@@ -128,7 +128,7 @@ def test_the_tiny_gpt_writes_on_and_shows_what_a_piece_reads(page: Page) -> None
     figure.get_by_label("top k").fill("1")
     figure.get_by_role("button", name="Write on").click()
     expect(figure.locator("[data-kind=cell]")).to_have_count(before + 40, timeout=60_000)
-    first = "".join(figure.locator("text.mono").all_inner_texts())
+    first = "".join(figure.locator("text.mono").all_text_contents())
     figure.locator("[data-kind=cell]").nth(2).click()
     expect(figure.locator("rect.token.chosen")).to_have_count(1)
     figure.get_by_role("button", name="Start again").click()
@@ -136,7 +136,7 @@ def test_the_tiny_gpt_writes_on_and_shows_what_a_piece_reads(page: Page) -> None
     figure.get_by_role("button", name="Write on").click()
     expect(figure.locator("[data-kind=cell]")).to_have_count(before + 40, timeout=60_000)
     # With the likeliest piece only there is nothing to draw.
-    assert "".join(figure.locator("text.mono").all_inner_texts()) == first
+    assert "".join(figure.locator("text.mono").all_text_contents()) == first
 
 
 @pytest.mark.parametrize("name", PAGES)

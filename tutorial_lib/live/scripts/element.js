@@ -78,7 +78,10 @@ class LiveFigure extends HTMLElement {
       read = () => input.checked;
     } else if (control.kind === "range" && input instanceof HTMLInputElement) {
       const { min, max, step, show = String } = control;
-      const shown = label.appendChild(document.createElement("output"));
+      // Not an <output>: that would be a second line which is read out at every change.
+      const shown = label.appendChild(document.createElement("span"));
+      shown.className = "live-value";
+      shown.setAttribute("aria-hidden", "true"); // the slider says it
       Object.assign(input, { type: "range", min, max, step, value });
       read = () => Number(input.value);
       this.addEventListener("shown", () => {

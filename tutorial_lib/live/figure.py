@@ -20,6 +20,10 @@ class LiveFigure:
         self.alt = " ".join(alt.split())
         self.data = data
 
+    def __repr__(self) -> str:
+        """Say what the picture shows, where nothing but text is shown."""
+        return f"A figure to touch: {self.alt}"
+
     def element(self) -> str:
         """Give the figure without the scripts that move it."""
         alt = html.escape(self.alt)

@@ -26,6 +26,10 @@ def test_what_is_said_of_a_picture_is_on_one_line_and_escaped() -> None:
     assert 'aria-label="a &quot;b&quot; &lt;c&gt;"' in element
 
 
+def test_as_text_a_figure_is_its_description_and_the_same_in_every_run() -> None:
+    assert repr(live_figure("mask", alt="a  picture")) == "A figure to touch: a picture"
+
+
 def test_no_text_of_the_data_ends_its_script() -> None:
     element = live_figure("gpt", alt="a picture", beginning="</script>").element()
     (data,) = re.findall(r'<script type="application/json">(.*?)</script>', element)

@@ -17,7 +17,7 @@ WORDS_A_MINUTE = 200
 SECONDS_A_CELL = 20  # a visible one
 CELL = re.compile(r"^```\{code-cell\}.*?^```$", re.DOTALL | re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A---$.*?^---$", re.DOTALL | re.MULTILINE)
-FOLDED_TAG = re.compile(r"\btags: .*\b(check|draw|solution|exercise|hide-cell)\b")
+FOLDED_TAG = re.compile(r"\btags: .*\b(check|draw|solution|exercise)\b")
 
 
 def fold_deeper(app: Sphinx, doctree: nodes.document, docname: str) -> None:

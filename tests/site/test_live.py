@@ -120,6 +120,9 @@ def test_the_trained_reverser_answers_what_is_typed(page: Page) -> None:
     figure.get_by_label("tell it the positions").uncheck()
     answers = figure.locator("svg[data-panel='0'] text:not(.small)").all_text_contents()[16:]
     assert answers[:6] == answers[10:]  # the same digits get the same answers
+    figure.get_by_role("button", name="Start again").click()
+    expect(figure.get_by_label("tell it the positions")).to_be_checked()
+    expect(figure.get_by_role("textbox", name="digits")).to_have_value("3141592653589793")
 
 
 def test_the_tiny_gpt_writes_on_and_shows_what_a_piece_reads(page: Page) -> None:
@@ -131,7 +134,10 @@ def test_the_tiny_gpt_writes_on_and_shows_what_a_piece_reads(page: Page) -> None
     first = "".join(figure.locator("text.mono").all_text_contents())
     figure.locator("[data-kind=cell]").nth(2).click()
     expect(figure.locator("rect.token.chosen")).to_have_count(1)
-    figure.get_by_role("button", name="Start again").click()
+    again = figure.get_by_role("button", name="Start again")
+    again.click()
+    expect(again).to_be_focused()
+    expect(figure.locator("[data-kind=cell]")).to_have_count(before)
     figure.get_by_label("top k").fill("1")
     figure.get_by_role("button", name="Write on").click()
     expect(figure.locator("[data-kind=cell]")).to_have_count(before + 40, timeout=60_000)

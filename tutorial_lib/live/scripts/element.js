@@ -33,72 +33,60 @@ class LiveFigure extends HTMLElement {
       });
     this.panels.addEventListener("click", (event) => this.press(event.target));
     this.panels.addEventListener("keydown", (event) => this.key(event));
-    this.reset();
+    this.state = this.figure.start(this.data);
+    for (const control of this.figure.controls) this.controls.append(this.control(control));
+    this.controls.append(buttonOf("Start again", () => this.reset()));
+    this.show();
   }
 
   /** Puts everything back to how it came. */
   reset() {
-    const { start, controls } = /** @type {Figure<any>} */ (this.figure);
-    this.state = start(this.data);
-    const form = /** @type {HTMLFormElement} */ (this.controls);
-    form.replaceChildren(...controls.map((control) => this.control(control)));
-    const button = form.appendChild(document.createElement("button"));
-    button.type = "button";
-    button.textContent = "Start again";
-    button.addEventListener("click", () => {
-      this.reset();
-      /** @type {HTMLElement | null} */ (form.querySelector("button"))?.focus();
-    });
+    this.state = this.figure?.start(this.data);
     this.show();
   }
 
-  /** Makes a control with its label. @param {Control} control @returns {HTMLElement} */
+  /** Makes a control with its label, which follows the state. @param {Control} control
+   * @returns {HTMLElement} */
   control(control) {
-    if (control.kind === "button") {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = control.label;
-      button.addEventListener("click", () => this.change(control.name, true));
-      return button;
-    }
+    const { kind, name } = control;
+    if (kind === "button") return buttonOf(control.label, () => this.change(name, true));
     const label = document.createElement("label");
-    const input = document.createElement(control.kind === "choice" ? "select" : "input");
-    const value = this.state[control.name];
-    const name = document.createElement("span");
-    name.textContent = control.label;
-    label.append(name, input);
-    input.name = control.name;
+    const input = document.createElement(kind === "choice" ? "select" : "input");
+    const words = document.createElement("span");
+    words.textContent = control.label;
+    label.append(words, input);
+    input.name = name;
     let read = () => /** @type {any} */ (input.value);
-    if (control.kind === "choice") {
+    let follow = () => {
+      // What somebody is typing is not taken out of his hands.
+      if (input !== document.activeElement || kind === "choice") input.value = this.state[name];
+    };
+    if (kind === "choice") {
       input.append(...control.options.map((option) => new Option(option, option)));
-      input.value = value;
-    } else if (control.kind === "check" && input instanceof HTMLInputElement) {
+    } else if (kind === "check" && input instanceof HTMLInputElement) {
       input.type = "checkbox";
-      input.checked = value;
       read = () => input.checked;
-    } else if (control.kind === "range" && input instanceof HTMLInputElement) {
+      follow = () => {
+        input.checked = this.state[name];
+      };
+    } else if (kind === "range" && input instanceof HTMLInputElement) {
       const { min, max, step, show = String } = control;
+      Object.assign(input, { type: "range", min, max, step });
       // Not an <output>: that would be a second line which is read out at every change.
       const shown = label.appendChild(document.createElement("span"));
       shown.className = "live-value";
       shown.setAttribute("aria-hidden", "true"); // the slider says it
-      Object.assign(input, { type: "range", min, max, step, value });
       read = () => Number(input.value);
-      this.addEventListener("shown", () => {
-        input.value = this.state[control.name];
-        shown.textContent = show(this.state[control.name]);
+      follow = () => {
+        input.value = this.state[name];
+        shown.textContent = show(this.state[name]);
         input.setAttribute("aria-valuetext", shown.textContent);
-      });
-    }
-    if (control.kind === "choice" || control.kind === "text")
-      this.addEventListener("shown", () => {
-        if (input !== document.activeElement) input.value = this.state[control.name];
-      });
-    if (control.kind === "text") {
-      input.value = value;
+      };
+    } else {
       input.setAttribute("autocomplete", "off");
     }
-    input.addEventListener("input", () => this.change(control.name, read()));
+    this.addEventListener("shown", () => follow());
+    input.addEventListener("input", () => this.change(name, read()));
     return label;
   }
 
@@ -191,6 +179,15 @@ class LiveFigure extends HTMLElement {
     event.preventDefault();
   }
 }
+
+/** Makes a button. @param {string} words @param {() => void} act */
+const buttonOf = (words, act) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = words;
+  button.addEventListener("click", act);
+  return button;
+};
 
 /** Names the handle or cell that an event met. @param {any} target @param {string} kind */
 const nameOf = (target, kind) =>

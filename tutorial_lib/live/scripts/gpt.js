@@ -4,8 +4,8 @@
   const WRITTEN = 40; // tokens a press
 
   /** @typedef {{weights: Record<string, Matrix>, heads: number, positions: string, pieces: string[],
-   *   beginning: string, tokens: number[], from: number, left: number, temperature: number,
-   *   top: number, chosen: number, head: number}} State */
+   *   beginning: string, tokens: number[], left: number, temperature: number, top: number,
+   *   chosen: number, head: number, pass?: {read: string, logits: Matrix, maps: Maps}}} State */
 
   /** Cuts a text into the longest pieces that the model knows. @param {string[]} pieces
    * @param {string} text */
@@ -23,10 +23,14 @@
     return tokens.length ? tokens : [numbers.get(" ") ?? 0];
   };
 
+  /** Runs the model; what is drawn, said and continued from the same tokens is one pass. */
   const run = (/** @type {State} */ state, /** @type {number} */ end = state.tokens.length) => {
     const start = Math.max(0, end - LONGEST);
-    const read = state.tokens.slice(start, end);
-    return { start, ...Live.languageModel(state.weights, read, state) };
+    const tokens = state.tokens.slice(start, end);
+    const read = tokens.join();
+    if (state.pass?.read !== read)
+      state.pass = { read, ...Live.languageModel(state.weights, tokens, state) };
+    return { start, ...state.pass };
   };
 
   /** What may come next, the likeliest first. @param {State} state @param {Row} logits */
@@ -39,7 +43,6 @@
 
   const begin = (/** @type {State} */ state) => {
     state.tokens = cut(state.pieces, state.beginning);
-    state.from = state.tokens.length;
     state.chosen = state.tokens.length - 1;
     state.left = 0;
   };
@@ -56,7 +59,6 @@
         pieces,
         beginning,
         tokens: [],
-        from: 0,
         left: 0,
         temperature: 0.8,
         top: 40,

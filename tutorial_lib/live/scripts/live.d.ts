@@ -19,7 +19,7 @@ type Control =
       show?: (value: number) => string;
     }
   | { kind: "check"; name: string; label: string }
-  | { kind: "text"; name: string; label: string; pattern?: string }
+  | { kind: "text"; name: string; label: string }
   | { kind: "button"; name: string; label: string }
   | { kind: "choice"; name: string; label: string; options: string[] };
 

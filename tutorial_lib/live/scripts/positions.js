@@ -35,63 +35,35 @@
       })
       .join("");
 
-  const curves = (/** @type {State} */ state) => {
-    const y = Live.scale([-1, 1], [200, 28]);
-    const [first, , , , last] = [0, 1, 2, 3, state.width / 2 - 1];
-    const drawn = [...new Set([first, Math.min(1, last), last])].map((pair, n) =>
+  const y = Live.scale([-1, 1], [200, 28]);
+
+  /** Lines over all positions, with a mark at the chosen one. @param {State} state
+   * @param {string} xLabel @param {string} yLabel @param {((p: number) => number)[]} curves */
+  const chart = ({ position }, xLabel, yLabel, curves) => {
+    const ticks = { xTicks: [0, 16, 32, 48, 63], yTicks: [-1, 0, 1] };
+    const lines = curves.map((value, n) =>
       Live.line(
-        positions.map((p) => ({ x: x(p), y: y(code(state, p)[2 * pair]) })),
+        positions.map((p) => ({ x: x(p), y: y(value(p)) })),
         `curve curve-${n}`,
       ),
     );
+    const mark = [-1, 1].map((end) => ({ x: x(position), y: y(end) }));
     return (
-      Live.axes({
-        width: 320,
-        height: 240,
-        x,
-        y,
-        xTicks: [0, 16, 32, 48, 63],
-        yTicks: [-1, 0, 1],
-        xLabel: "position",
-        yLabel: "sine of pair 0, pair 1, last pair",
-      }) +
-      drawn.join("") +
-      Live.line(
-        [
-          { x: x(state.position), y: y(-1) },
-          { x: x(state.position), y: y(1) },
-        ],
-        "mark",
-      )
+      Live.axes({ width: 320, height: 240, x, y, ...ticks, xLabel, yLabel }) +
+      lines.join("") +
+      Live.line(mark, "mark")
     );
   };
 
-  const alike = (/** @type {State} */ state) => {
-    const y = Live.scale([-1, 1], [200, 28]);
-    return (
-      Live.axes({
-        width: 320,
-        height: 240,
-        x,
-        y,
-        xTicks: [0, 16, 32, 48, 63],
-        yTicks: [-1, 0, 1],
-        xLabel: "other position",
-        yLabel: "likeness",
-      }) +
-      Live.line(
-        positions.map((p) => ({ x: x(p), y: y(likeness(state, p)) })),
-        "curve curve-0",
-      ) +
-      Live.line(
-        [
-          { x: x(state.position), y: y(-1) },
-          { x: x(state.position), y: y(1) },
-        ],
-        "mark",
-      )
-    );
+  const curves = (/** @type {State} */ state) => {
+    const last = state.width / 2 - 1;
+    const pairs = [...new Set([0, Math.min(1, last), last])];
+    const sines = pairs.map((pair) => (/** @type {number} */ p) => code(state, p)[2 * pair]);
+    return chart(state, "position", "sine of pair 0, pair 1, last pair", sines);
   };
+
+  const alike = (/** @type {State} */ state) =>
+    chart(state, "other position", "likeness", [(p) => likeness(state, p)]);
 
   /** @type {Figure<State>} */
   Live.figures.positions = {
